@@ -1,0 +1,75 @@
+"""How this platform runs dbt: the project, its environment, its manifest.
+
+The manifest is parsed when the project's files change, into the data folder, so that two companies never meet and an
+installed package never writes beside its code.
+"""
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from filelock import FileLock
+
+from ingestion.core.settings import PROJECT_ROOT, Settings
+
+PROJECT_DIR = PROJECT_ROOT / "dbt_project"
+EXECUTABLE = Path(sys.executable).with_name("dbt")
+CLOSE = "tag:close"  # models that depend on what was posted: built again after the export
+
+NIGHTLY = ("--exclude-resource-type", "unit_test")  # unit tests prove the models, not the night's data
+
+
+class DbtError(Exception):
+    """dbt ended with an error; the message holds the end of its output."""
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """What profiles.yml reads, and dbt's own switches."""
+    return {
+        "C4_DBT_DUCKDB_PATH": str(settings.warehouse_path),
+        "DBT_PROFILES_DIR": str(PROJECT_DIR),
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        "DBT_TARGET_PATH": str(target_path(settings)),
+        "DBT_LOG_PATH": str(target_path(settings)),
+        "DBT_USE_COLORS": "false",
+    }
+
+
+def target_path(settings: Settings) -> Path:
+    return settings.data / "dbt"
+
+
+def manifest_path(settings: Settings) -> Path:
+    """The current manifest, parsed anew if a file of the project has changed."""
+    folder = target_path(settings)
+    manifest, stamp = folder / "manifest.json", folder / "manifest.sha256"
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "parse.lock"):
+        fingerprint = _fingerprint()
+        if not manifest.exists() or not stamp.exists() or stamp.read_text() != fingerprint:
+            run(settings, ["parse"])
+            stamp.write_text(fingerprint)
+    return manifest
+
+
+def run(settings: Settings, arguments: list[str]) -> str:
+    """Run dbt and return what it printed. Raises DbtError with the last lines when it fails."""
+    command = [str(EXECUTABLE), "--no-version-check", *arguments, "--project-dir", str(PROJECT_DIR)]
+    done = subprocess.run(
+        command, env={**os.environ, **environment(settings)}, capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        lines = (done.stdout + done.stderr).strip().splitlines()
+        raise DbtError(f"dbt {arguments[0]} failed:\n" + "\n".join(lines[-40:]))
+    return done.stdout
+
+
+def _fingerprint() -> str:
+    digest = hashlib.sha256()
+    for path in sorted(PROJECT_DIR.rglob("*")):
+        if path.suffix in {".sql", ".yml", ".yaml", ".csv"} and "target" not in path.parts:
+            digest.update(str(path.relative_to(PROJECT_DIR)).encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()

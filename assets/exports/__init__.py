@@ -1,0 +1,1 @@
+"""Assets that write to other systems, each exactly once."""

@@ -1,0 +1,157 @@
+"""Reference tables, the dbt build, the close build after the export, and the published marts."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dagster import (
+    AssetExecutionContext,
+    AssetKey,
+    AssetsDefinition,
+    AssetSpec,
+    MaterializeResult,
+    asset,
+    multi_asset,
+)
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, dbt_assets
+
+from assets import dbt
+from assets.platform import PlatformResource
+from ingestion.core import reference, warehouse
+from ingestion.core.config import TABLES
+from ingestion.core.settings import Settings
+
+OPS_TABLES = ("watermarks", "sync_runs", "rejects", "schema_drift")
+POSTING_TABLES = ("outbox", "outbox_lines")
+SETTINGS_TABLES = ("integrations", "integration_outlets", "integration_entities", "group_settings")
+GROUPS = {"staging": "staging", "intermediate": "intermediate"}
+
+
+class Translator(DagsterDbtTranslator):
+    """dbt's names as they are: a source's asset key is that of the raw table, a mart's is its schema and name."""
+
+    def __init__(self) -> None:
+        super().__init__(settings=DagsterDbtTranslatorSettings(enable_asset_checks=True))
+
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> AssetKey:
+        if dbt_resource_props["resource_type"] == "source":
+            return AssetKey([dbt_resource_props["source_name"], dbt_resource_props["name"]])
+        return AssetKey([_schema(dbt_resource_props), dbt_resource_props["name"]])
+
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
+        layer, *rest = dbt_resource_props["fqn"][1:-1] or ["marts"]
+        if layer in GROUPS:
+            return GROUPS[layer]
+        return f"marts_{rest[0]}" if rest else "marts"
+
+
+def _schema(props: Mapping[str, Any]) -> str:
+    return str(props.get("config", {}).get("schema") or props["fqn"][1])
+
+
+def reference_assets(raw_keys: list[AssetKey]) -> AssetsDefinition:
+    """`raw_c4`: configuration and what the ops database knows, read after every vendor has been read."""
+
+    @multi_asset(
+        name="reference",
+        specs=[
+            AssetSpec(
+                [reference.DATASET, name],
+                deps=raw_keys if name in OPS_TABLES else [],
+                group_name="reference",
+                kinds={"duckdb"},
+                description=f"The company's {name.replace('_', ' ')}, from configuration or the ops database.",
+            )
+            for name in (*TABLES, *SETTINGS_TABLES, *OPS_TABLES)
+        ],
+    )
+    def build(context: AssetExecutionContext, platform: PlatformResource) -> Iterator[MaterializeResult]:
+        opened = platform.open(context)
+        tables = reference.reference_tables(opened.settings, opened.config, opened.ops)
+        warehouse.ensure_raw_tables(opened.settings, reference.connectors().values())
+        reference.write(opened.settings, tables)
+        for name in (*TABLES, *SETTINGS_TABLES, *OPS_TABLES):
+            yield MaterializeResult(
+                asset_key=AssetKey([reference.DATASET, name]),
+                metadata={"dagster/row_count": tables[name].num_rows},
+            )
+
+    return build
+
+
+def posting_assets(export_keys: list[AssetKey]) -> AssetsDefinition:
+    """`raw_c4.outbox*` after the export, so that the close models see what was posted tonight."""
+
+    @multi_asset(
+        name="postings",
+        specs=[
+            AssetSpec(
+                [reference.DATASET, name],
+                deps=export_keys,
+                group_name="reference",
+                kinds={"duckdb"},
+                description="What the outbox has sent and what the targets confirmed.",
+            )
+            for name in POSTING_TABLES
+        ],
+    )
+    def build(context: AssetExecutionContext, platform: PlatformResource) -> Iterator[MaterializeResult]:
+        opened = platform.open(context)
+        tables = reference.reference_tables(opened.settings, opened.config, opened.ops)
+        reference.write(opened.settings, tables)
+        for name in POSTING_TABLES:
+            yield MaterializeResult(
+                asset_key=AssetKey([reference.DATASET, name]),
+                metadata={"dagster/row_count": tables[name].num_rows},
+            )
+
+    return build
+
+
+def dbt_builds(settings: Settings) -> list[AssetsDefinition]:
+    """The marts, and the models that depend on postings (`tag:close`)."""
+    manifest = dbt.manifest_path(settings)
+
+    @dbt_assets(
+        manifest=manifest,
+        exclude=dbt.CLOSE,
+        name="transform",
+        dagster_dbt_translator=Translator(),
+        pool="warehouse",
+    )
+    def transform(context: AssetExecutionContext, platform: PlatformResource, cli: DbtCliResource) -> Iterator[Any]:
+        yield from _build(context, platform, cli)
+
+    @dbt_assets(
+        manifest=manifest,
+        select=dbt.CLOSE,
+        name="close",
+        dagster_dbt_translator=Translator(),
+        pool="warehouse",
+    )
+    def close(context: AssetExecutionContext, platform: PlatformResource, cli: DbtCliResource) -> Iterator[Any]:
+        yield from _build(context, platform, cli)
+
+    return [transform, close]
+
+
+def _build(context: AssetExecutionContext, platform: PlatformResource, cli: DbtCliResource) -> Iterator[Any]:
+    settings = platform.settings(dict(context.run.tags))
+    with warehouse.write_lock(settings):
+        yield from cli.cli(["build", *dbt.NIGHTLY], context=context).stream()
+
+
+def published_asset(mart_keys: list[AssetKey]) -> AssetsDefinition:
+    """The published file, after every model of the night."""
+
+    @asset(
+        key=["published", "marts"],
+        deps=mart_keys,
+        group_name="published",
+        kinds={"duckdb"},
+        description="The marts as analysts and BI tools read them: one read-only file, replaced atomically.",
+    )
+    def published(context: AssetExecutionContext, platform: PlatformResource) -> MaterializeResult:
+        settings = platform.settings(dict(context.run.tags))
+        return MaterializeResult(metadata={"tables": warehouse.publish(settings), "path": str(settings.published_path)})
+
+    return published

@@ -1,0 +1,53 @@
+"""`make bench`: measurements as ratios against a floor in the same run, JSON into benchmarks/out.
+
+python -m benchmarks [load] [nightly] [--checks N] [--outlets N,N]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from benchmarks import load, nightly
+
+OUT = Path(__file__).parent / "out"
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were taken on."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return {
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_gib": round(memory),
+        "python": platform.python_version(),
+        "duckdb": duckdb.__version__,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("which", nargs="*", choices=["load", "nightly", []], help="default: both")
+    parser.add_argument("--checks", type=int, default=200_000, help="checks of the load benchmark")
+    parser.add_argument("--outlets", default="100,1000", help="sizes of the nightly benchmark")
+    parser.add_argument("--repeat", type=int, default=3, help="runs of each side of the load benchmark")
+    options = parser.parse_args()
+    which = options.which or ["load", "nightly"]
+    result: dict[str, Any] = {"machine": machine()}
+    if "load" in which:
+        result["load"] = load.measure(options.checks, options.repeat)
+    if "nightly" in which:
+        result["nightly"] = [nightly.measure(int(size)) for size in options.outlets.split(",")]
+    OUT.mkdir(exist_ok=True)
+    path = OUT / f"{'-'.join(which)}.json"
+    path.write_text(json.dumps(result, indent=1) + "\n")
+    print(json.dumps(result, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+{{ config(materialized='table') }}
+
+-- Checks at their outlet and business date, check-level amounts local and in functional currency. A check of an outlet
+-- that configuration does not know has no outlet_id: it stands in mapping_exceptions and nowhere else.
+with located as (
+    select
+        c.integration_id,
+        c.check_id,
+        c.check_number,
+        c.check_type,
+        c.refunded_check_id,
+        c.source_outlet_id,
+        c.opened_at,
+        c.closed_at,
+        c.source_business_date,
+        c.source_channel,
+        c.source_currency,
+        coalesce(c.is_voided, false) as is_voided,
+        c.covers,
+        {% for amount in ['gross_sales', 'discounts', 'comps', 'returns', 'service_charge', 'tax', 'tip', 'rounding'] -%}
+        coalesce(c.{{ amount }}, 0) as {{ amount }},
+        {% endfor -%}
+        c.bill_total,
+        c.updated_at,
+        m.outlet_id,
+        i.vendor,
+        {{ utc_date('c.opened_at') }} as utc_date
+    from {{ ref('int_unified__checks') }} as c
+    inner join {{ source('raw_c4', 'integrations') }} as i
+        on i.integration_id = c.integration_id
+    left join {{ source('raw_c4', 'integration_outlets') }} as m
+        on m.integration_id = c.integration_id
+        and m.source_outlet_id = c.source_outlet_id
+),
+
+-- The POS's own business date wins.
+placed as (
+    select l.*, coalesce(l.source_business_date, w.business_date) as business_date
+    from located as l
+    left join {{ ref('int_outlets__windows') }} as w
+        on w.outlet_id = l.outlet_id
+        and w.utc_date = l.utc_date
+        and l.opened_at >= w.starts_at
+        and l.opened_at < w.ends_at
+)
+
+select
+    p.integration_id,
+    p.check_id,
+    p.check_number,
+    p.check_type,
+    p.refunded_check_id,
+    p.vendor,
+    p.source_outlet_id,
+    d.outlet_id,
+    d.entity_id,
+    d.business_date,
+    p.opened_at,
+    p.closed_at,
+    {{ local_timestamp('p.opened_at', 'd.timezone') }} as opened_local,
+    {{ code('p.source_channel') }} as channel_code,
+    p.is_voided,
+    p.covers,
+    d.is_foreign,
+    d.exchange_rate,
+    d.currency_exponent,
+    d.currency,
+    d.local_currency,
+    coalesce(p.source_currency, d.local_currency) <> d.local_currency as is_other_currency,
+    p.gross_sales as source_gross_sales,
+    p.discounts as source_discounts,
+    p.comps as source_comps,
+    p.returns as source_returns,
+    p.bill_total as source_bill_total,
+    p.service_charge as local_service_charge,
+    p.tax as local_tax,
+    p.tip as local_tip,
+    p.rounding as local_rounding,
+    {{ translate('p.service_charge', 'd') }} as service_charge,
+    {{ translate('p.tax', 'd') }} as tax,
+    {{ translate('p.tip', 'd') }} as tip,
+    {{ translate('p.rounding', 'd') }} as rounding,
+    p.updated_at
+from placed as p
+left join {{ ref('int_outlets__calendar') }} as d
+    on d.outlet_id = p.outlet_id
+    and d.business_date = p.business_date

@@ -1,0 +1,1 @@
+{{ union_vendors('cost_centers') }}

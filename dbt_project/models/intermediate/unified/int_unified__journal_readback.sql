@@ -1,0 +1,1 @@
+{{ union_vendors('journal_readback') }}

@@ -1,0 +1,1 @@
+{{ union_vendors('pos_control_totals') }}

@@ -1,0 +1,12 @@
+select
+    outlet_id,
+    entity_id,
+    business_date,
+    daypart,
+    cast(count(case when check_type = 'sale' then 1 end) as integer) as checks,
+    cast(coalesce(sum(case when check_type = 'sale' then covers end), 0) as integer) as covers,
+    {{ money('sum(gross_sales)') }} as gross_sales,
+    {{ money('sum(net_sales)') }} as net_sales
+from {{ ref('fct_checks') }}
+where not is_voided
+group by outlet_id, entity_id, business_date, daypart

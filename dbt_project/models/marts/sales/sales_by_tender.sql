@@ -1,0 +1,11 @@
+select
+    outlet_id,
+    entity_id,
+    business_date,
+    tender,
+    cast(count(*) as integer) as payments,
+    {{ money('sum(amount)') }} as amount,
+    {{ money('sum(tip)') }} as tips
+from {{ ref('fct_check_payments') }}
+where not is_voided
+group by outlet_id, entity_id, business_date, tender

@@ -1,0 +1,8 @@
+-- Suppliers. A natural person has no name here.
+select
+    integration_id,
+    ltrim(supplier, '0') as counterparty_id,
+    supplier_name as counterparty_name,
+    true as is_supplier,
+    not coalesce(deletion_indicator, false) and not coalesce(posting_is_blocked, false) as is_active
+from {{ source('raw_sap_s4hana', 'suppliers') }}

@@ -1,0 +1,172 @@
+"""The landing zone: pages of bytes exactly as they came, compressed, encrypted, immutable, replayable.
+
+One batch file per (integration, stream, run): a magic line, then frames of
+`4-byte meta length, 4-byte body length, meta JSON, body`, the last one without meta. The body is AES-256-GCM over
+zstd, so personal data that a vendor sends lies at rest only encrypted, while a page can be read again byte for byte.
+The seal covers the page's place and meta, and the last frame the number of pages. A batch appears under its final name
+only when it is whole, and is never replaced.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import fsspec
+import msgspec
+import zstandard
+
+from ingestion.core.ops.crypto import KeyringError
+
+MAGIC = b"C4PAGES1\n"
+LENGTHS = struct.Struct(">II")
+
+
+class Cipher(Protocol):
+    """Authenticated encryption bound to the name of what is encrypted. `decrypt` raises KeyringError."""
+
+    def encrypt(self, plain: bytes, context: bytes) -> bytes: ...
+    def decrypt(self, sealed: bytes, context: bytes) -> bytes: ...
+
+
+class LandingError(Exception):
+    """A batch cannot be read (cut short, altered, or sealed with another key) or is there already."""
+
+
+class Meta(msgspec.Struct, frozen=True):
+    """What is known of a page besides its bytes. `constants` are the template values that become columns."""
+
+    number: int
+    scope: str
+    kind: str = "page"  # page | file | rejected
+    constants: dict[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class LandedPage:
+    meta: Meta
+    content: bytes
+    reference: str  # <batch>#<number>
+
+
+@dataclass(slots=True)
+class Batch:
+    """A batch being written. Use as a context manager: it is published on success and thrown away on error."""
+
+    zone: LandingZone
+    name: str
+    pages: int = 0
+    size: int = 0
+    _handle: Any = None
+    _temp: str = ""
+    _compressor: zstandard.ZstdCompressor = field(default_factory=lambda: zstandard.ZstdCompressor(level=1))
+
+    def __enter__(self) -> Batch:
+        descriptor, self._temp = tempfile.mkstemp(prefix="landing-", suffix=".pages", dir=self.zone.scratch())
+        self._handle = os.fdopen(descriptor, "wb")
+        self._handle.write(MAGIC)
+        return self
+
+    def add(self, content: bytes, scope: str, constants: Mapping[str, str], kind: str = "page") -> str:
+        """Append a page and return its reference."""
+        self.pages += 1
+        reference = f"{self.name}#{self.pages}"
+        meta = msgspec.json.encode(Meta(self.pages, scope, kind, dict(constants)))
+        self._write(meta, self._compressor.compress(content))
+        self.size += len(content)
+        return reference
+
+    def _write(self, meta: bytes, plain: bytes) -> None:
+        body = self.zone.cipher.encrypt(plain, _context(self.name, self.pages, meta))
+        self._handle.write(LENGTHS.pack(len(meta), len(body)) + meta + body)
+
+    def __exit__(self, kind: Any, *_: object) -> None:
+        try:
+            with self._handle:
+                if kind is None and self.pages:
+                    self._write(b"", b"")
+            if kind is None and self.pages:
+                self.zone.publish(self._temp, self.name)
+        finally:
+            Path(self._temp).unlink(missing_ok=True)
+
+
+def _context(name: str, number: int, meta: bytes) -> bytes:
+    """What a frame's seal is bound to: its batch, its place and what is known of its page."""
+    return b"%s#%d\n%s" % (name.encode(), number, meta)
+
+
+class LandingZone:
+    """Batches under a folder or any fsspec URL (`file:///...`, `s3://bucket/prefix`)."""
+
+    def __init__(self, url: str, cipher: Cipher) -> None:
+        self.cipher = cipher
+        self._fs, self._root = fsspec.core.url_to_fs(url)
+        self._local = isinstance(self._fs, fsspec.implementations.local.LocalFileSystem)
+
+    def scratch(self) -> str | None:
+        """Where a batch grows: beside its final place when that is local, so that publishing is a rename."""
+        if not self._local:
+            return None
+        os.makedirs(self._root, exist_ok=True)
+        return self._root
+
+    def batch(self, slug: str, integration_id: str, stream: str, as_of: datetime, run_id: int) -> Batch:
+        return Batch(self, f"{slug}/{integration_id}/{stream}/{as_of:%Y/%m/%d}/{run_id}.pages")
+
+    def publish(self, temp: str, name: str) -> None:
+        """Give a finished batch its name. Raises LandingError when a batch has it already: none is ever replaced."""
+        target = f"{self._root}/{name}"
+        if self._fs.exists(target):
+            raise LandingError(f"{name} is there already; does the ops database belong to this landing zone?")
+        self._fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
+        if self._local:
+            os.replace(temp, target)
+        else:
+            self._fs.put_file(temp, target)
+
+    def batches(self, slug: str, integration_id: str, stream: str = "*") -> list[str]:
+        """Names of the batches of an integration, oldest run first."""
+        found = self._fs.glob(f"{self._root}/{slug}/{integration_id}/{stream}/*/*/*/*.pages")
+        names = [path[len(self._root) :].lstrip("/") for path in found]
+        return sorted(names, key=lambda name: int(name.rsplit("/", 1)[1].removesuffix(".pages")))
+
+    def pages(self, name: str) -> Iterator[LandedPage]:
+        """Every page of a batch. Raises LandingError when it is cut short or was altered."""
+        decompressor = zstandard.ZstdDecompressor()
+        with self._fs.open(f"{self._root}/{name}", "rb") as handle:
+            if handle.read(len(MAGIC)) != MAGIC:
+                raise LandingError(f"{name} is not a landing batch")
+            number = 0
+            while True:
+                head = handle.read(LENGTHS.size)
+                meta_size, body_size = LENGTHS.unpack(head) if len(head) == LENGTHS.size else (0, 1)
+                meta, body = handle.read(meta_size), handle.read(body_size)
+                if len(body) < body_size:
+                    raise LandingError(f"{name} is cut short after {number} pages")
+                number += bool(meta)
+                try:
+                    packed = self.cipher.decrypt(body, _context(name, number, meta))
+                    if not meta:
+                        break
+                    content = decompressor.decompress(packed)
+                    page = LandedPage(msgspec.json.decode(meta, type=Meta), content, f"{name}#{number}")
+                except (KeyringError, zstandard.ZstdError, msgspec.DecodeError) as error:
+                    raise LandingError(f"{name}#{number} was altered or sealed with another key: {error}") from error
+                yield page
+            if handle.read(1):
+                raise LandingError(f"{name} goes on after its end")
+
+    def page(self, reference: str) -> LandedPage:
+        """One page by its reference."""
+        name, _, number = reference.rpartition("#")
+        for page in self.pages(name):
+            if page.meta.number == int(number):
+                return page
+        raise LandingError(f"{reference} is not in the landing zone")

@@ -1,0 +1,1 @@
+"""The ops database: credentials, runs, watermarks, rejects, audit, files, the journal outbox and incidents."""

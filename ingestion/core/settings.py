@@ -1,0 +1,62 @@
+"""Where a run keeps its state and which stores it uses, from the environment.
+
+All state of one company lives under one folder (`C4_DATA`), so two companies or two tests never meet.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+PROJECT_ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Resolved locations. `as_of` is the logical time of the run (UTC): nothing downstream reads the clock."""
+
+    data: Path
+    config: Path
+    warehouse: str  # duckdb:///path or postgresql://...
+    ops: str  # sqlalchemy URL
+    landing: str  # folder or fsspec URL
+    key_file: Path
+    as_of: datetime
+
+    @classmethod
+    def load(cls, data: str | Path | None = None, as_of: datetime | None = None) -> Settings:
+        """Read the environment. `C4_AS_OF` (ISO 8601 with a zone) fixes the logical time; else it is now."""
+        root = Path(data or os.environ.get("C4_DATA") or "data").resolve()
+        own = root / "config"
+        config = Path(os.environ.get("C4_CONFIG") or (own if own.is_dir() else PROJECT_ROOT / "config")).resolve()
+        if as_of is None:
+            text = os.environ.get("C4_AS_OF")
+            as_of = datetime.fromisoformat(text) if text else datetime.now(UTC)
+        if as_of.tzinfo is None:
+            raise ValueError("C4_AS_OF needs a time zone, e.g. 2026-04-05T22:00:00+00:00")
+        return cls(
+            data=root,
+            config=config,
+            warehouse=os.environ.get("C4_WAREHOUSE") or f"duckdb:///{root / 'warehouse.duckdb'}",
+            ops=os.environ.get("C4_OPS") or f"sqlite:///{root / 'ops.db'}",
+            landing=os.environ.get("C4_LANDING") or str(root / "landing"),
+            key_file=Path(os.environ.get("C4_KEY_FILE") or root / "c4.key"),
+            as_of=as_of.astimezone(UTC),
+        )
+
+    @property
+    def is_duckdb(self) -> bool:
+        return self.warehouse.startswith("duckdb:")
+
+    @property
+    def warehouse_path(self) -> Path:
+        if not self.is_duckdb:
+            raise ValueError("the warehouse is not a DuckDB file")
+        return Path(self.warehouse.removeprefix("duckdb:///"))
+
+    @property
+    def published_path(self) -> Path:
+        """The read-only file of marts that analysts and BI tools open; replaced atomically."""
+        return self.data / "published" / "c4.duckdb"  # not "marts": the catalog would hide the schema

@@ -1,0 +1,164 @@
+"""What a connector author writes: a table of declarations.
+
+A `Connector` says what a vendor system is, how to talk to it and which streams it has. Everything else
+(Dagster assets, the conformance suite, raw table definitions, the connector index) is derived from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+if TYPE_CHECKING:
+    from dlt.sources.helpers.rest_client.auth import AuthConfigBase
+    from dlt.sources.helpers.rest_client.paginators import BasePaginator
+
+    from ingestion.core.fetch import FetchContext, Page
+    from ingestion.core.http import ApiClient
+    from ingestion.core.journal import JournalTarget
+
+
+class Category(StrEnum):
+    POS = "pos"
+    HR = "hr"
+    ERP = "erp"
+    ACCOUNTING = "accounting"
+    FILES = "files"
+
+
+class Evidence(StrEnum):
+    """How sure we are of a contract, from the vendor's own schema down to judgement."""
+
+    SPEC = "published spec"
+    DOCS = "vendor documentation"
+    CLIENT = "client code"
+    INFERRED = "inferred"
+
+
+class Scope(StrEnum):
+    """What one fetch of a stream covers: the stream is fetched once per element."""
+
+    INTEGRATION = "integration"
+    OUTLET = "outlet"
+    OUTLET_DAY = "outlet_day"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One raw table that a stream fills.
+
+    The first table of a stream is its root: one row per record. Each further table is a child list found at
+    `path` below the record (dots descend through lists: `payment_refunds.checkouts`). A child row carries the
+    root's key columns prefixed with `root_`, and what `inherit` names (column -> attribute path of an ancestor).
+    """
+
+    name: str
+    record: type[msgspec.Struct]
+    key: tuple[str, ...]
+    path: str = ""
+    inherit: Mapping[str, str] = field(default_factory=dict)
+    version: str = ""  # column that orders two versions of one record; without it the later read wins
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """An incremental window `[since, until)` over a vendor timestamp.
+
+    `since` is the end of the last committed window less `lookback`; both reach the request through `{since}` and
+    `{until}` (aware UTC datetimes; format them as the vendor wants, e.g. `{since:%Y-%m-%dT%H:%M:%S}`, or
+    `{since_epoch}`, `{until_epoch}` for epoch seconds).
+    """
+
+    lookback: timedelta = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One readable resource of a vendor.
+
+    `path`, `params`, `headers` and `body` are templates over: since, until, since_epoch, until_epoch, since_date,
+    until_date, outlet (the vendor's own outlet id), day (a date), and every key of the integration's `settings`.
+    `records` is the dotted path of the record list inside a JSON page ("" when the page itself is the list, and
+    a path that ends at an object makes that object the only record). `rows` replaces it for odd formats: it takes
+    the page's bytes and yields the bytes of one JSON record each. `fetch` replaces the request loop altogether.
+    `constants` adds template-valued columns (e.g. the outlet of a per-outlet page) to the root record's row.
+    `window_days` is how many days back per-day scopes and date-window streams are read again each night.
+    """
+
+    name: str
+    tables: tuple[Table, ...]
+    path: str = ""
+    records: str = ""
+    scope: Scope = Scope.INTEGRATION
+    method: Literal["GET", "POST"] = "GET"
+    params: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Mapping[str, Any] | None = None
+    constants: Mapping[str, str] = field(default_factory=dict)
+    paginator: Callable[[], BasePaginator] | None = None
+    cursor: Cursor | None = None
+    window_days: int = 2
+    write: Literal["merge", "replace"] = "merge"
+    rows: Callable[[bytes], Iterator[bytes]] | None = None
+    fetch: Callable[[FetchContext], Iterator[Page]] | None = None
+    money_exponent: int = 0  # amounts arrive in units of 10**-money_exponent of the major unit (x100 -> 2)
+    marks_complete: bool = False  # a full fetch up to `until` proves the outlet's sales are complete until then
+    evidence: Evidence = Evidence.DOCS
+    description: str = ""
+
+    @property
+    def root(self) -> Table:
+        return self.tables[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """Client-side request budget, kept below the vendor's documented limit."""
+
+    per_second: float = 2.0
+    concurrent: int = 4
+    evidence: Evidence = Evidence.INFERRED
+
+
+@dataclass(frozen=True, slots=True)
+class Connector:
+    """A vendor system. `name` is the public vendor name; `slug` is the form used in code and table names."""
+
+    name: str
+    category: Category
+    title: str
+    streams: tuple[Stream, ...]
+    base_url: str = ""  # template over the integration's settings
+    auth: Callable[[Mapping[str, str], Mapping[str, str], str], AuthConfigBase | None] | None = None
+    credential_fields: tuple[str, ...] = ()
+    limit: Limit = field(default_factory=Limit)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    probe: str = ""  # cheapest authenticated GET, for `c4 doctor` and health checks
+    journals: Callable[[ApiClient, Mapping[str, str]], JournalTarget] | None = None
+    journals_evidence: Evidence | None = None
+    live: str = ""  # webhook, polling, socket ... where the connector has a live path
+    business_errors: Callable[[Any], str | None] | None = None  # the vendor's words in an answer, 200 included
+    readback: tuple[str, ...] = ()  # streams that read posted journals back
+
+    @property
+    def slug(self) -> str:
+        return self.name.replace("-", "_")
+
+    @property
+    def dataset(self) -> str:
+        """The raw dataset (schema) of the vendor in the warehouse."""
+        return f"raw_{self.slug}"
+
+    def stream(self, name: str) -> Stream:
+        for stream in self.streams:
+            if stream.name == name:
+                return stream
+        raise KeyError(f"{self.name} has no stream {name!r}; it has {[s.name for s in self.streams]}")
+
+    def tables(self) -> Sequence[tuple[Stream, Table]]:
+        return [(stream, table) for stream in self.streams for table in stream.tables]

@@ -1,0 +1,188 @@
+"""Sync one integration from its API, or replay it from the landing zone, and write down how it went.
+
+A failing integration, stream or outlet never stops the others: what failed is recorded, its cursor stays, and the
+next run reads it again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from ingestion.core import fetch, files
+from ingestion.core.errors import ApiError
+from ingestion.core.landing import Batch
+from ingestion.core.load import Loader, StreamResult
+from ingestion.core.platform import Platform
+from ingestion.core.records import Reject
+from ingestion.core.spec import Stream
+
+
+@dataclass(slots=True)
+class SyncReport:
+    """How the run of one integration ended, stream by stream."""
+
+    integration_id: str
+    run_id: int
+    streams: list[StreamResult] = field(default_factory=list)
+    files: list[files.FileReading] = field(default_factory=list)
+    error: str = ""
+
+    @property
+    def status(self) -> str:
+        """ok, partial (some scopes failed) or failed (nothing could be read)."""
+        if self.error:
+            return "failed"
+        states = {result.status for result in self.streams}
+        return states.pop() if len(states) == 1 else ("partial" if states else "ok")
+
+    @property
+    def rows(self) -> int:
+        return sum(sum(result.rows.values()) for result in self.streams)
+
+    @property
+    def rejects(self) -> int:
+        return sum(len(result.rejects) for result in self.streams)
+
+
+def sync(
+    platform: Platform,
+    integration_id: str,
+    *,
+    only: Iterable[str] | None = None,
+    sleep: Callable[[float], None] = time.sleep,
+) -> SyncReport:
+    """Read every stream (or those named in `only`) up to the platform's `as_of`. Never raises for a vendor's fault."""
+    integration = platform.config.integration(integration_id)
+    connector = platform.connector(integration_id)
+    streams = [stream for stream in connector.streams if only is None or stream.name in set(only)]
+    zones = platform.zones(integration)
+    as_of = platform.settings.as_of
+    file_ledger = files.FileLedger.open(platform.ops.sessions, integration_id)
+
+    def events_of(client: fetch.ApiClient) -> Callable[[Stream, Mapping[str, str]], Iterator[fetch.Event]]:
+        def events(stream: Stream, cursors: Mapping[str, str]) -> Iterator[fetch.Event]:
+            return fetch.fetch(
+                client,
+                fetch.plan(
+                    stream,
+                    outlets=zones,
+                    settings={"config": str(platform.settings.config), **integration.settings},
+                    start_date=integration.start_date,
+                    as_of=as_of,
+                    cursors=cursors,
+                ),
+                file_ledger,
+            )
+
+        return events
+
+    def batch_for(run_id: int) -> Callable[[Stream], Batch]:
+        return lambda stream: platform.landing.batch(connector.slug, integration_id, stream.name, as_of, run_id)
+
+    run_id = platform.ops.start_run(integration_id, as_of)
+    report = SyncReport(integration_id, run_id)
+    try:
+        client = platform.client(integration_id, sleep)
+        loader = Loader(platform.settings, connector, integration_id, platform.hasher)
+        loader.prepare()
+        report.streams = loader.run(
+            streams,
+            events_of(client),
+            batch_for(run_id),
+            run_id=run_id,
+            until=as_of,
+            watch_keys=platform.ops.open_reject_keys(integration_id),
+        )
+        report.files = file_ledger.finished(stream.name for stream in connector.streams)
+    except ApiError as error:
+        report.error = str(error)
+    finally:
+        _record(platform, report, streams, as_of)
+    return report
+
+
+def replay(
+    platform: Platform,
+    integration_id: str,
+    *,
+    only: Iterable[str] | None = None,
+    batches: Iterable[str] | None = None,
+    references: Iterable[str] | None = None,
+    patched: Mapping[str, bytes] | None = None,
+) -> SyncReport:
+    """Load landed pages again, with today's declarations and no API call.
+
+    `batches` limits it to some batch files, `references` to some pages (`batch#number`); `patched` gives mended bytes
+    for a page reference. Cursors and watermarks do not move. Pages are read oldest first, so the newest delivery of a
+    record wins as it did when it came.
+    """
+    connector = platform.connector(integration_id)
+    streams = [stream for stream in connector.streams if only is None or stream.name in set(only)]
+    wanted = set(references) if references is not None else None
+    chosen = set(batches) if batches is not None else None
+    if wanted is not None:
+        chosen = {reference.rpartition("#")[0] for reference in wanted}
+
+    def events(stream: Stream, cursors: Mapping[str, str]) -> Iterator[fetch.Event]:
+        for name in platform.landing.batches(connector.slug, integration_id, stream.name):
+            if chosen is not None and name not in chosen:
+                continue
+            for page in platform.landing.pages(name):
+                if wanted is not None and page.reference not in wanted:
+                    continue
+                content = (patched or {}).get(page.reference, page.content)
+                kind = "page" if page.meta.kind == "rejected" else page.meta.kind
+                yield fetch.Page(content, page.meta.scope, page.meta.constants, kind, page.reference)
+
+    run_id = platform.ops.start_run(integration_id, platform.settings.as_of, replay=True)
+    report = SyncReport(integration_id, run_id)
+    try:
+        loader = Loader(platform.settings, connector, integration_id, platform.hasher)
+        loader.prepare()
+        report.streams = loader.run(
+            streams,
+            events,
+            None,
+            run_id=run_id,
+            until=None,
+            watch_keys=platform.ops.open_reject_keys(integration_id),
+        )
+    finally:
+        _record(platform, report, streams, None)
+    return report
+
+
+def _record(platform: Platform, report: SyncReport, streams: Iterable[Stream], until: datetime | None) -> None:
+    declared = {stream.name: stream for stream in streams}
+    with platform.ops.recording(report.run_id) as ledger:
+        for result in report.streams:
+            stream = declared[result.stream]
+            ledger.stream(
+                report.integration_id,
+                result.stream,
+                status=result.status,
+                rows=sum(result.rows.values()),
+                rejects=len(result.rejects),
+                error=result.error,
+            )
+            if result.batch:
+                ledger.landed(report.integration_id, result.stream, result.batch, result.pages, result.bytes)
+            for reject, reference in result.rejects:
+                ledger.reject(report.integration_id, result.stream, reject, reference)
+            ledger.resolve(report.integration_id, result.stream, result.loaded_keys or set())
+            result.new_drift = ledger.drift(report.integration_id, result.stream, result.drift)
+            if until is not None:
+                for scope in result.read:
+                    ledger.scope_read(report.integration_id, result.stream, scope)
+                    ledger.watermark(report.integration_id, result.stream, scope, until, stream.marks_complete)
+        files.record(ledger, report.integration_id, report.files)
+        if report.error:
+            for name in declared:
+                ledger.stream(report.integration_id, name, status="failed", rows=0, rejects=0, error=report.error)
+        ledger.finish(report.status, datetime.now(UTC))
+
+
+__all__ = ["Reject", "SyncReport", "replay", "sync"]

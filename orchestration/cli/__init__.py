@@ -1,0 +1,1 @@
+"""The `c4` command."""

@@ -1,0 +1,3 @@
+from orchestration.cli.app import main
+
+main()

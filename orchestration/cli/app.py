@@ -1,0 +1,241 @@
+"""`c4`: every command a data engineer or a controller needs, each a thin layer over the platform."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ingestion.core.config import ConfigError
+from ingestion.core.settings import Settings
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_show_locals=False, help=__doc__)
+journals_app = typer.Typer(no_args_is_help=True, help="Look at, drill into and approve journals.")
+credentials_app = typer.Typer(no_args_is_help=True, help="Store an account's credentials, encrypted.")
+rejects_app = typer.Typer(no_args_is_help=True, help="Look at and replay what was rejected.")
+app.add_typer(journals_app, name="journals")
+app.add_typer(rejects_app, name="rejects")
+app.add_typer(credentials_app, name="credentials")
+console = Console()
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
+
+
+def table(title: str, rows: list[dict[str, object]], empty: str = "nothing") -> None:
+    """Print rows as a table, or say that there are none."""
+    if not rows:
+        console.print(f"[dim]{title}: {empty}[/dim]")
+        return
+    view = Table(title=title, title_justify="left", header_style="bold")
+    for name in rows[0]:
+        view.add_column(name.replace("_", " "), justify="right" if _numeric(rows, name) else "left", overflow="fold")
+    for row in rows:
+        view.add_row(*("" if value is None else str(value) for value in row.values()))
+    console.print(view)
+
+
+def _numeric(rows: list[dict[str, object]], name: str) -> bool:
+    values = [row[name] for row in rows if row[name] not in (None, "")]
+    return bool(values) and all(str(value).replace(",", "").replace(".", "").lstrip("-").isdigit() for value in values)
+
+
+@app.command()
+def demo(
+    as_json: AsJson = False,
+    outlets: Annotated[int, typer.Option(help="How many outlets the company has.")] = 30,
+    days: Annotated[int, typer.Option(help="How many business dates, late edits among them.")] = 4,
+    checks: Annotated[int | None, typer.Option(help="Checks per outlet and day.")] = None,
+) -> None:
+    """One night of the example company: vendors to reconciled marts to journals. Exits 1 if anything disagrees."""
+    from orchestration.cli.demo import run_demo
+
+    raise typer.Exit(run_demo(Settings.load(), outlets=outlets, days=days, checks=checks, as_json=as_json))
+
+
+@app.command()
+def sandbox(
+    outlets: Annotated[int, typer.Option(help="How many outlets the company has.")] = 30,
+    days: Annotated[int, typer.Option(help="How many business dates are over.")] = 4,
+) -> None:
+    """Host every vendor's sandbox until interrupted, with a company folder that points at them."""
+    from orchestration.cli.demo import serve_sandboxes
+
+    serve_sandboxes(Settings.load(), outlets=outlets, days=days)
+
+
+@app.command()
+def ui(
+    port: Annotated[int, typer.Option(help="Port of the Dagster UI on the loopback interface.")] = 3000,
+    outlets: Annotated[int, typer.Option(help="How many outlets the example company has.")] = 30,
+    days: Annotated[int, typer.Option(help="How many business dates are over.")] = 4,
+) -> None:
+    """The Dagster UI over this data folder; with the vendor sandboxes unless a company is configured."""
+    from orchestration.cli.demo import serve_ui
+
+    serve_ui(Settings.load(), port=port, outlets=outlets, days=days)
+
+
+@app.command(name="import")
+def import_(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="CSV, TSV, JSON, NDJSON, XML or XLSX.")],
+    mapping: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="The YAML that explains the file.")],
+    as_json: AsJson = False,
+) -> None:
+    """Load one file of sales into the marts. The same file twice counts once."""
+    from orchestration.cli.imports import run_import
+
+    raise typer.Exit(run_import(Settings.load(), file, mapping, as_json=as_json))
+
+
+@app.command()
+def status(as_json: AsJson = False) -> None:
+    """Outlet-days by state and reason, accounts and their last sync, open incidents."""
+    from orchestration.cli.status import show_status
+
+    show_status(Settings.load(), as_json=as_json)
+
+
+@app.command()
+def connectors(
+    as_json: AsJson = False, markdown: Annotated[bool, typer.Option(help="Print docs/connectors.md.")] = False
+) -> None:
+    """Every connector: what it reads and writes, and how each contract was evidenced."""
+    from ingestion.core import index
+
+    if markdown:
+        print(index.markdown())
+        return
+    rows = index.rows()
+    if as_json:
+        print(jsonlib.dumps(rows, indent=1))
+        return
+    flat = [
+        {
+            "vendor": row["vendor"],
+            "category": row["category"],
+            "reads": ", ".join(stream["name"] for stream in row["streams"]),
+            "live": row["live"] or "-",
+            "writes": row["writes"] or "-",
+            "evidence": ", ".join(sorted({stream["evidence"] for stream in row["streams"]})),
+        }
+        for row in rows
+    ]
+    table("Connectors", flat)
+
+
+@app.command()
+def doctor() -> None:
+    """Check what the platform needs: configuration, keys, stores, disk, credentials. Exits 1 on a problem."""
+    from orchestration.cli.doctor import run_doctor
+
+    raise typer.Exit(run_doctor(Settings.load()))
+
+
+@app.command()
+def scaffold(
+    vendor: Annotated[str, typer.Argument(help="Public vendor name, lower case with dashes.")],
+) -> None:
+    """Write a new vendor's folder, its staging models and its line in dbt_project.yml."""
+    from ingestion.core.scaffold import scaffold as write
+    from ingestion.core.settings import PROJECT_ROOT
+
+    for path in write(vendor, PROJECT_ROOT):
+        console.print(f"wrote {path}")
+
+
+@credentials_app.command("set")
+def credentials_set(
+    integration_id: str,
+    who: Annotated[str, typer.Option("--by", help="Who stores them; kept in the audit log.")] = os.environ.get(
+        "USER", ""
+    ),
+) -> None:
+    """Ask for each credential of an integration (nothing is echoed) and store them with AES-256-GCM."""
+    from ingestion.core.platform import Platform
+
+    platform = Platform.open(Settings.load())
+    names = platform.connector(integration_id).credential_fields
+    values = {name: typer.prompt(name, hide_input=True) for name in names}
+    platform.ops.set_credentials(integration_id, values, who=who)
+    console.print(f"stored {len(values)} credentials of {integration_id}")
+
+
+@rejects_app.command("list")
+def rejects_list(as_json: AsJson = False, everything: Annotated[bool, typer.Option("--all")] = False) -> None:
+    """What was rejected and is still open: record, field, rule, and where its bytes are kept."""
+    from orchestration.cli.rejects import list_rejects
+
+    list_rejects(Settings.load(), as_json=as_json, everything=everything)
+
+
+@rejects_app.command("replay")
+def rejects_replay(
+    reject_id: Annotated[str | None, typer.Option("--id", help="One reject; all open ones without it.")] = None,
+    mended: Annotated[
+        Path | None,
+        typer.Option("--with", exists=True, dir_okay=False, help="Mended bytes of that record or page."),
+    ] = None,
+) -> None:
+    """Load rejected records again, from landing or from mended bytes. Exits 1 while some stay open."""
+    from orchestration.cli.rejects import replay_rejects
+
+    raise typer.Exit(replay_rejects(Settings.load(), reject_id, mended))
+
+
+@journals_app.command("list")
+def journals_list(
+    as_json: AsJson = False,
+    status: Annotated[str | None, typer.Option(help="Only this outbox status.")] = None,
+    business_date: Annotated[str | None, typer.Option(help="Only this business date (YYYY-MM-DD).")] = None,
+) -> None:
+    """Documents in the outbox: reference, kind, status, the target's own number."""
+    from orchestration.cli.journals import list_journals
+
+    list_journals(Settings.load(), as_json=as_json, status=status, business_date=business_date)
+
+
+@journals_app.command("show")
+def journals_show(reference: str, as_json: AsJson = False) -> None:
+    """One document with its lines and its history."""
+    from orchestration.cli.journals import show_journal
+
+    show_journal(Settings.load(), reference, as_json=as_json)
+
+
+@journals_app.command("drill")
+def journals_drill(
+    reference: str,
+    component: Annotated[str | None, typer.Option(help="Only this component, e.g. tender:qris.")] = None,
+    limit: Annotated[int, typer.Option(help="Rows to show.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """The checks, punches and movements behind a document's lines."""
+    from orchestration.cli.journals import drill_journal
+
+    drill_journal(Settings.load(), reference, component=component, limit=limit, as_json=as_json)
+
+
+@journals_app.command("approve")
+def journals_approve(
+    reference: str,
+    who: Annotated[str, typer.Option("--by", help="Who approves; kept in the audit log.")] = os.environ.get("USER", ""),
+) -> None:
+    """Let a document that waits for a person be sent by the next night."""
+    from orchestration.cli.journals import approve_journal
+
+    raise typer.Exit(approve_journal(Settings.load(), reference, who))
+
+
+def main() -> None:
+    """Entry point: configuration errors are told in one line."""
+    try:
+        app()
+    except ConfigError as error:
+        Console(stderr=True).print(f"[red]configuration:[/red] {error}")
+        sys.exit(2)

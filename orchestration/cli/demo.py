@@ -1,0 +1,355 @@
+"""`c4 demo`, `c4 sandbox` and `c4 ui`: the example company's nights, from start to a summary one can read."""
+
+from __future__ import annotations
+
+import contextlib
+import json as jsonlib
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from ingestion.core import progress as work
+from ingestion.core.ops import store
+from ingestion.core.ops.crypto import Keyring
+from ingestion.core.settings import Settings
+from ingestion.sandbox.company import CHECKS_PER_DAY, Company
+from orchestration.cli.sandboxes import Sandboxes, install_company, running
+from orchestration.night import NightResult, run_night
+
+MARKER = ".c4-demo"
+CENT = Decimal("0.01")
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What the demo found, in the order it is printed as JSON."""
+
+    warehouse: str
+    outlets: int
+    days: int
+    nights: list[NightResult] = field(default_factory=list)
+    totals: dict[str, Any] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "warehouse": self.warehouse,
+            "outlets": self.outlets,
+            "days": self.days,
+            **self.totals,
+            "nights": len(self.nights),
+            "problems": self.problems,
+            "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+            "seconds": {name: round(value, 2) for name, value in self.seconds.items()},
+        }
+
+
+def run_demo(settings: Settings, *, outlets: int, days: int, checks: int | None, as_json: bool) -> int:
+    """Run the nights, compare every mart total with the simulated truth, print. Returns the exit status."""
+    console = Console(file=sys.stderr if as_json else sys.stdout)
+    started = time.monotonic()
+    _fresh(settings.data)
+    outcome = Outcome(str(settings.warehouse_path), outlets, days)
+    with _sandboxes(settings, outlets=outlets, days=days, checks=checks) as (company, sandboxes, installed):
+        for night in _nights(company):
+            sandboxes.set_clock(night)
+            at = Settings.load(installed.data, night)
+            with _bars(console, f"night of {night:%Y-%m-%d}") as listener:
+                outcome.nights.append(run_night(at, night, listener))
+        truth = company.truth(_nights(company)[-1])
+    _measure(outcome, time.monotonic() - started)
+    _collect(outcome, installed, truth)
+    if as_json:
+        print(jsonlib.dumps(outcome.as_json()))
+    else:
+        _print(console, outcome, installed)
+    for problem in outcome.problems:
+        console.print(f"[red]{problem}[/red]")
+    return 1 if outcome.problems else 0
+
+
+def _nights(company: Company) -> tuple[datetime, ...]:
+    """The moments at which nights run: all days but the last together, then the last with its late edits."""
+    return company.nights()[-2:]
+
+
+def _fresh(data: Path) -> None:
+    """Empty the folder of an earlier demo; refuse a folder that holds anything else."""
+    if data.exists() and any(data.iterdir()):
+        if not (data / MARKER).exists():
+            raise SystemExit(f"{data} holds a company that is not the demo's; set C4_DATA to another folder")
+        shutil.rmtree(data)
+    data.mkdir(parents=True, exist_ok=True)
+    (data / MARKER).write_text("c4 demo may empty this folder\n")
+
+
+@contextlib.contextmanager
+def _sandboxes(
+    settings: Settings, *, outlets: int, days: int, checks: int | None
+) -> Iterator[tuple[Company, Sandboxes, Settings]]:
+    company = Company.build(outlets=outlets, days=days, checks_per_day=checks or CHECKS_PER_DAY)
+    with running(settings.data, outlets=outlets, days=days, checks_per_day=checks) as sandboxes:
+        yield company, sandboxes, install_company(settings, company, sandboxes.urls)
+
+
+@contextlib.contextmanager
+def _bars(console: Console, title: str) -> Iterator[Any]:
+    """Progress of one night: a line per step, with pages as they arrive."""
+    columns = (
+        SpinnerColumn(finished_text="[green]*[/green]"),
+        TextColumn("{task.description:<24}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.fields[note]:<34}"),
+        TimeElapsedColumn(),
+    )
+    console.print(f"[bold]{title}[/bold]")
+    with Progress(*columns, console=console) as bars:
+        tasks: dict[str, Any] = {}
+        pages: dict[str, int] = {}
+
+        def on_step(step: str, state: str) -> None:
+            if step.startswith(("marts__", "raw_c4__")):
+                return  # asset checks: the summary tells about them
+            if state == "start":
+                tasks[step] = bars.add_task(step.replace("_", " "), total=None, note="")
+            elif step in tasks:
+                bars.update(tasks[step], total=1, completed=1)
+                if state == "failed":
+                    bars.update(tasks[step], note="[red]failed[/red]")
+
+        def on_page(integration_id: str, stream: str, count: int) -> None:
+            pages[integration_id] = pages.get(integration_id, 0) + count
+            for step, task in tasks.items():
+                if step.startswith("load_") and not bars.tasks[task].finished:
+                    bars.update(task, note=f"{stream}: {sum(pages.values())} pages")
+
+        unlisten = work.listen(on_page)
+        try:
+            yield on_step
+        finally:
+            unlisten()
+
+
+def _measure(outcome: Outcome, total: float) -> None:
+    seconds = dict.fromkeys(("extract_load", "transform", "export"), 0.0)
+    for night in outcome.nights:
+        for step, value in night.seconds.items():
+            if step.startswith("load_"):
+                seconds["extract_load"] += value
+            elif step.startswith("export"):
+                seconds["export"] += value
+            elif step in ("reference", "transform", "close", "postings", "published__marts"):
+                seconds["transform"] += value
+    wall = sum(night.wall for night in outcome.nights)
+    steps = sum(sum(night.seconds.values()) for night in outcome.nights)
+    outcome.seconds = {**seconds, "orchestration": max(wall - steps, 0.0), "night": wall, "total": total}
+
+
+def _collect(outcome: Outcome, settings: Settings, truth: dict[Any, Any]) -> None:
+    """Read the published marts, hold them against the truth, and note every disagreement."""
+    for night in outcome.nights:
+        outcome.problems += [f"step failed: {error}" for error in night.errors]
+    if not settings.published_path.exists():
+        outcome.problems.append("no marts were published")
+        return
+    with duckdb.connect(str(settings.published_path), read_only=True) as marts:
+
+        def one(sql: str) -> Any:
+            row = marts.execute(sql).fetchone()
+            return row[0] if row else None
+
+        outcome.outlets = one("select count(distinct outlet_id) from marts.outlet_days")
+        failures = one("select count(*) from marts.reconciliations where status = 'fail'")
+        outcome.totals = {
+            "checks": one("select coalesce(sum(checks), 0)::bigint from marts.sales_daily"),
+            "sales_lines": one("select coalesce(sum(lines), 0)::bigint from marts.sales_daily"),
+            "net_sales": str(one("select coalesce(sum(net_sales), 0) from marts.sales_daily").quantize(CENT)),
+            "labor_cost": str(one("select coalesce(sum(labor_cost), 0) from marts.labor_daily").quantize(CENT)),
+            "journals": one("select count(*) from marts.journals"),
+            "unbalanced_journals": one("select count(*) from marts.journals where not is_balanced"),
+            "reconciliation_failures": failures,
+            "outlet_days": dict(marts.execute("select state, count(*) from marts.outlet_days group by 1").fetchall()),
+            "truth_differences": len(untrue := differences(marts, truth)),
+        }
+    outcome.problems += untrue[:20]
+    ops = store.Ops.open(settings.ops, Keyring.load(settings.key_file))
+    tables = ops.snapshot()
+    documents = tables["outbox"][1]
+    outcome.totals |= {
+        "journals_confirmed": sum(row["status"] == "confirmed" for row in documents),
+        "journals_waiting": sum(row["status"] != "confirmed" for row in documents),
+        "journal_duplicates_in_targets": _duplicates(settings),
+        "rejects": sum(row["status"] == "open" for row in tables["rejects"][1]),
+    }
+    for name in (
+        "unbalanced_journals",
+        "reconciliation_failures",
+        "journal_duplicates_in_targets",
+        "truth_differences",
+    ):
+        if outcome.totals[name]:
+            outcome.problems.append(f"{name.replace('_', ' ')}: {outcome.totals[name]}")
+
+
+TRUTH_COLUMNS = {
+    "checks": "checks",
+    "lines": "lines",
+    "gross_sales": "gross_sales",
+    "discounts": "discounts",
+    "comps": "comps",
+    "returns": "returns",
+    "net_sales": "net_sales",
+    "service_charge": "service_charge",
+    "tax": "tax",
+    "tips": "tips",
+    "rounding": "rounding",
+}
+LABOR_COLUMNS = {"hours": "hours", "overtime_hours": "overtime_hours", "labor_cost": "labor_cost"}
+
+
+def differences(marts: duckdb.DuckDBPyConnection, truth: dict[Any, Any]) -> list[str]:
+    """Every outlet-day figure of the marts that is not exactly the simulated truth."""
+    found: list[str] = []
+    for mart, columns in (("sales_daily", TRUTH_COLUMNS), ("labor_daily", LABOR_COLUMNS)):
+        names = ", ".join(columns)
+        rows = marts.execute(f"select outlet_id, business_date, {names} from marts.{mart}").fetchall()  # noqa: S608
+        actual = {(row[0], row[1]): row[2:] for row in rows}
+        for key, day in truth.items():
+            values = actual.pop(key, (0,) * len(columns))
+            for name, value in zip(columns, values, strict=True):
+                expected = getattr(day, columns[name])
+                if Decimal(value or 0) != Decimal(expected):
+                    found.append(f"{mart} {key[0]} {key[1]} {name}: {value}, truth {expected}")
+        found += [f"{mart} has {key[0]} {key[1]}, which the truth does not know" for key in actual]
+    return found
+
+
+def _duplicates(settings: Settings) -> int:
+    """References that a target holds more than once alive, read from the read-back of the targets."""
+    with duckdb.connect(str(settings.warehouse_path), read_only=True) as warehouse:
+        row = warehouse.execute(
+            "select count(*) from (select reference from intermediate.int_unified__journal_readback where is_live "
+            "group by reference having count(distinct external_id) > 1)"
+        ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _print(console: Console, outcome: Outcome, settings: Settings) -> None:
+    with duckdb.connect(str(settings.published_path), read_only=True) as marts:
+        cursor = marts.execute(
+            """
+            select o.entity_id, o.outlet_id, o.outlet_name,
+                sum(s.checks)::bigint as checks, sum(s.net_sales) as net_sales,
+                sum(l.labor_cost) / nullif(sum(s.net_sales), 0) as labor,
+                (sum(l.labor_cost) + sum(k.cogs)) / nullif(sum(s.net_sales), 0) as prime
+            from marts.dim_outlets as o
+            left join marts.sales_daily as s on s.outlet_id = o.outlet_id
+            left join marts.labor_daily as l on l.outlet_id = s.outlet_id and l.business_date = s.business_date
+            left join marts.kpis_daily as k on k.outlet_id = s.outlet_id and k.business_date = s.business_date
+            group by all
+            order by 1, 2
+            """
+        )
+        rows = cursor.fetchall()
+        posted = dict(
+            marts.execute("select outlet_id, count(*) from marts.journals where is_postable group by 1").fetchall()
+        )
+        held = dict(
+            marts.execute(
+                "select outlet_id, count(*) from marts.outlet_days where state in ('open', 'closed') group by 1"
+            ).fetchall()
+        )
+    view = Table(title="The group after the last night", title_justify="left")
+    for name in (
+        "entity",
+        "outlet",
+        "name",
+        "checks",
+        "net sales",
+        "labor %",
+        "prime cost %",
+        "journals",
+        "exceptions",
+    ):
+        view.add_column(name, justify="left" if name in ("entity", "outlet", "name") else "right")
+    for entity, outlet, name, count, net, labor, prime in rows:
+        view.add_row(
+            entity,
+            outlet,
+            name,
+            f"{count or 0:,}",
+            f"{net or 0:,.0f}",
+            f"{labor or 0:.1%}",
+            f"{prime or 0:.1%}",
+            str(posted.get(outlet, 0)),
+            str(held.get(outlet, 0) or "-"),
+        )
+    console.print(view)
+    totals = outcome.totals
+    console.print(
+        f"{totals['checks']:,} checks, net sales {Decimal(totals['net_sales']):,.0f}, "
+        f"{totals['journals_confirmed']} journals confirmed in SAP S/4HANA and Xero, "
+        f"{totals['reconciliation_failures']} reconciliation failures, {totals['rejects']} open rejects, "
+        f"{outcome.seconds['total']:.0f} s"
+    )
+    console.print(f"\nMarts for analysts: [bold]{settings.published_path}[/bold] (read-only DuckDB, never locked)")
+    console.print("Try:")
+    for sql in (
+        "select * from marts.outlet_days where state not in ('posted', 'locked') order by business_date",
+        "select outlet_id, sum(net_sales), avg(labor_pct) from marts.labor_daily group by 1 order by 2 desc",
+        "select rule, status, count(*) from marts.reconciliations group by all order by 1",
+    ):
+        console.print(f'  duckdb -readonly {settings.published_path} "{sql}"', soft_wrap=True, highlight=False)
+
+
+def serve_sandboxes(settings: Settings, *, outlets: int, days: int) -> None:
+    """Host the sandboxes until interrupted."""
+    console = Console()
+    _fresh(settings.data)
+    with _sandboxes(settings, outlets=outlets, days=days, checks=None) as (company, sandboxes, installed):
+        night = company.nights()[-1]
+        sandboxes.set_clock(night)
+        for vendor, url in sandboxes.urls.items():
+            console.print(f"{vendor:<14} {url}")
+        console.print(f"configuration  {installed.config}\nlogical time   C4_AS_OF={night.isoformat()}")
+        console.print("Ctrl-C stops them.")
+        with contextlib.suppress(KeyboardInterrupt):
+            sandboxes.process.wait()
+
+
+def serve_ui(settings: Settings, *, port: int, outlets: int, days: int) -> None:
+    """`dagster dev` over the data folder, with sandboxes where no company is configured."""
+    from orchestration.night import dagster_home
+
+    demo = (settings.data / MARKER).exists() or not (settings.data / "config").is_dir()
+    with contextlib.ExitStack() as stack:
+        environment = {
+            **os.environ,
+            "C4_DATA": str(settings.data),
+            "DAGSTER_HOME": str(dagster_home(settings)),
+        }
+        if demo:
+            _fresh(settings.data)
+            company, sandboxes, _ = stack.enter_context(_sandboxes(settings, outlets=outlets, days=days, checks=None))
+            night = company.nights()[-1]
+            sandboxes.set_clock(night)
+            environment |= {"C4_AS_OF": night.isoformat(), "DAGSTER_HOME": str(dagster_home(settings))}
+        command = [str(Path(sys.executable).with_name("dagster")), "dev", "-m", "orchestration.definitions"]
+        Console().print(f"Dagster UI: http://127.0.0.1:{port}  (materialise all assets of the job `nightly`)")
+        with contextlib.suppress(KeyboardInterrupt):
+            subprocess.run([*command, "-h", "127.0.0.1", "-p", str(port)], env=environment, check=False)

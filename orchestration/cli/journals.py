@@ -1,0 +1,112 @@
+"""`c4 journals`: documents in the outbox, their lines, the sources behind a line, approval."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from decimal import Decimal
+from typing import Any
+
+import duckdb
+
+from ingestion.core.outbox import approve, history
+from ingestion.core.outbox.book import BookError
+from ingestion.core.platform import Platform
+from ingestion.core.settings import Settings
+from orchestration.cli.app import console, table
+
+LISTED = (
+    "reference",
+    "document_key",
+    "target",
+    "kind",
+    "posting_date",
+    "total_debit",
+    "line_count",
+    "status",
+    "external_id",
+)
+
+
+def _documents(platform: Platform) -> list[dict[str, Any]]:
+    return platform.ops.snapshot()["outbox"][1]
+
+
+def list_journals(settings: Settings, *, as_json: bool, status: str | None, business_date: str | None) -> None:
+    rows = [
+        {name: row[name] for name in LISTED}
+        for row in _documents(Platform.open(settings))
+        if (status is None or row["status"] == status)
+        and (business_date is None or str(row["business_date"]) == business_date)
+    ]
+    if as_json:
+        print(jsonlib.dumps(rows, default=str))
+    else:
+        table("Journals", rows, "none")
+
+
+def _find(platform: Platform, reference: str) -> dict[str, Any]:
+    for row in _documents(platform):
+        if reference in (row["reference"], row["document_key"]):
+            return row
+    raise SystemExit(f"no document {reference}; see `c4 journals list`")
+
+
+def show_journal(settings: Settings, reference: str, *, as_json: bool) -> None:
+    platform = Platform.open(settings)
+    document = _find(platform, reference)
+    lines = [
+        {
+            "line": line["line_no"],
+            "account": line["account_code"],
+            "in target": line["target_account"],
+            "component": line["component"],
+            "debit": f"{line['amount']:,}" if line["amount"] > 0 else "",
+            "credit": f"{-line['amount']:,}" if line["amount"] < 0 else "",
+        }
+        for line in platform.ops.snapshot()["outbox_lines"][1]
+        if line["reference"] == document["reference"]
+    ]
+    events = [
+        {"at": event.at, "status": event.status, "detail": event.detail}
+        for event in history(platform.ops, document["reference"])
+    ]
+    if as_json:
+        print(jsonlib.dumps({"document": document, "lines": lines, "history": events}, default=str))
+        return
+    table(f"{document['document_key']} ({document['reference']})", [{name: document[name] for name in LISTED[2:]}])
+    table("Lines", lines)
+    table("History", events)
+
+
+def drill_journal(settings: Settings, reference: str, *, component: str | None, limit: int, as_json: bool) -> None:
+    """Rows of `journal_line_sources` behind the document's journal, as the marts have it now."""
+    document = _find(Platform.open(settings), reference)
+    key = [document["entity_id"], document["outlet_id"], document["business_date"], document["journal_type"]]
+    sql = """
+        select component, account_code, source_table, source_id, amount
+        from marts.journal_line_sources
+        where entity_id = ? and outlet_id = ? and business_date = ? and journal_type = ?
+            and (? is null or component = ?)
+        order by component, source_table, source_id
+    """
+    with duckdb.connect(str(settings.published_path), read_only=True) as marts:
+        cursor = marts.execute(sql, [*key, component, component])
+        names = [column[0] for column in cursor.description]
+        rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    if as_json:
+        print(jsonlib.dumps(rows, default=str))
+        return
+    table(f"Sources of {document['document_key']}", rows[:limit])
+    total = sum((row["amount"] for row in rows), Decimal(0))
+    console.print(f"{len(rows)} source rows, sum {total:,} (debit positive); {max(len(rows) - limit, 0)} not shown")
+
+
+def approve_journal(settings: Settings, reference: str, who: str) -> int:
+    platform = Platform.open(settings)
+    try:
+        released = approve(platform.ops, _find(platform, reference)["reference"], who)
+    except (BookError, LookupError, ValueError) as error:
+        console.print(f"[red]{error}[/red]")
+        return 1
+    console.print(f"released {', '.join(released)}; the next night sends them")
+    return 0

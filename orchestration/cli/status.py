@@ -1,0 +1,77 @@
+"""`c4 status`: how the nights stand, for a person."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from typing import Any
+
+import duckdb
+
+from ingestion.core.platform import Platform
+from ingestion.core.settings import Settings
+from orchestration.cli.app import console, table
+
+
+def show_status(settings: Settings, *, as_json: bool) -> None:
+    platform = Platform.open(settings)
+    report = {
+        "outlet_days": outlet_days(settings),
+        "accounts": accounts(platform),
+        "incidents": incidents(platform),
+    }
+    if as_json:
+        print(jsonlib.dumps(report, default=str))
+        return
+    console.print(f"[dim]data {settings.data}   marts {settings.published_path}[/dim]")
+    table("Outlet-days", report["outlet_days"], "no marts have been published yet: run a night")
+    table("Accounts", report["accounts"], "nothing has been synced yet")
+    table("Open incidents", report["incidents"], "none")
+
+
+def outlet_days(settings: Settings) -> list[dict[str, Any]]:
+    """States with counts and the commonest reason, from the published marts."""
+    if not settings.published_path.exists():
+        return []
+    with duckdb.connect(str(settings.published_path), read_only=True) as marts:
+        cursor = marts.execute(
+            "select state, coalesce(reason, '') as reason, count(*) as outlet_days, "
+            "min(business_date) as first_date, max(business_date) as last_date "
+            "from marts.outlet_days group by all order by 1, 3 desc"
+        )
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def accounts(platform: Platform) -> list[dict[str, Any]]:
+    """The last run of each integration's streams, summed."""
+    latest: dict[str, dict[str, Any]] = {}
+    for row in platform.ops.snapshot()["sync_runs"][1]:
+        known = latest.get(row["integration_id"])
+        if known is None or row["run_id"] > known["run_id"]:
+            known = latest[row["integration_id"]] = {
+                "run_id": row["run_id"],
+                "integration": row["integration_id"],
+                "status": row["status"],
+                "finished_at": row["finished_at"],
+                "rows": 0,
+                "rejects": 0,
+                "error": "",
+            }
+        if row["run_id"] == known["run_id"]:
+            known["rows"] += row["rows"]
+            known["rejects"] += row["rejects"]
+            known["error"] = known["error"] or row["error"]
+    return [{name: value for name, value in row.items() if name != "run_id"} for _, row in sorted(latest.items())]
+
+
+def incidents(platform: Platform) -> list[dict[str, Any]]:
+    return [
+        {
+            "since": item.opened_at,
+            "severity": item.incident.severity.name.lower(),
+            "what": item.incident.title,
+            "touches": item.incident.touches,
+            "what to do": item.incident.todo,
+        }
+        for item in platform.ops.incidents.current()
+    ]

@@ -1,0 +1,109 @@
+"""Run a night in this process: the same job that the schedule starts, for the command line and for tests."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from uuid import uuid4
+
+from dagster import DagsterEventType, DagsterInstance
+from dagster._core.events.log import EventLogEntry
+from dagster._utils.error import SerializableErrorInfo
+
+from assets.platform import AS_OF_TAG
+from ingestion.core.settings import Settings
+from orchestration.jobs import NIGHTLY
+
+StepListener = Callable[[str, str], None]  # step name, "start" | "done" | "failed"
+
+
+@dataclass(slots=True)
+class NightResult:
+    """How a night ended; `seconds` by step. `failed_checks` are asset checks that did not pass, with severity."""
+
+    success: bool
+    run_id: str
+    seconds: dict[str, float] = field(default_factory=dict)
+    wall: float = 0.0  # of the whole job, its start and its bookkeeping included
+    failed_checks: list[tuple[str, str]] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+
+def dagster_home(settings: Settings) -> Path:
+    """Dagster's own folder inside the data folder, with telemetry off."""
+    home = settings.data / "dagster"
+    home.mkdir(parents=True, exist_ok=True)
+    config = home / "dagster.yaml"
+    if not config.exists():
+        config.write_text(
+            "telemetry:\n  enabled: false\n"
+            "concurrency:\n  pools:\n    default_limit: 1\n  runs:\n    max_concurrent_runs: 1\n"
+        )
+    return home
+
+
+def run_night(settings: Settings, as_of: datetime, listener: StepListener | None = None) -> NightResult:
+    """Run the nightly job as of a moment (aware). Returns also when steps failed; never posts twice."""
+    os.environ["DAGSTER_HOME"] = str(dagster_home(settings))
+    from orchestration.wiring import (
+        build,
+    )  # imports dagster_dbt and parses the manifest: only when a night runs
+
+    run_id = str(uuid4())
+    begun = time.monotonic()
+    with DagsterInstance.get() as instance:
+        started: dict[str, float] = {}
+        result = NightResult(success=False, run_id=run_id)
+
+        def watch(entry: EventLogEntry, _: str) -> None:
+            event = entry.dagster_event
+            if event is None or event.step_key is None:
+                return
+            if event.event_type is DagsterEventType.STEP_START:
+                started[event.step_key] = entry.timestamp
+                state = "start"
+            elif event.event_type in (DagsterEventType.STEP_SUCCESS, DagsterEventType.STEP_FAILURE):
+                result.seconds[event.step_key] = entry.timestamp - started.get(event.step_key, entry.timestamp)
+                state = "done" if event.event_type is DagsterEventType.STEP_SUCCESS else "failed"
+            else:
+                return
+            if listener is not None:
+                listener(event.step_key, state)
+
+        job = build(settings).resolve_job_def(NIGHTLY)
+        instance.watch_event_logs(run_id, None, watch)
+        log = settings.data / "dagster" / "night.log"
+        try:
+            with log.open("a", encoding="utf-8") as output, contextlib.redirect_stdout(output):
+                outcome = job.execute_in_process(
+                    instance=instance,
+                    run_id=run_id,
+                    tags={AS_OF_TAG: as_of.isoformat()},
+                    raise_on_error=False,
+                    run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+                )
+        finally:
+            instance.end_watch_event_logs(run_id, watch)
+        for event in outcome.all_events:
+            if event.event_type is DagsterEventType.ASSET_CHECK_EVALUATION:
+                evaluation = event.asset_check_evaluation_data
+                if not evaluation.passed:
+                    name = f"{evaluation.asset_key.to_user_string()} {evaluation.check_name}"
+                    result.failed_checks.append((name, evaluation.severity.value))
+            elif event.event_type is DagsterEventType.STEP_FAILURE:
+                result.errors.append(f"{event.step_key}: {_root_message(event.step_failure_data.error)}"[:2000])
+        result.success = outcome.success
+        result.wall = time.monotonic() - begun
+    return result
+
+
+def _root_message(error: SerializableErrorInfo | None) -> str:
+    """The words of the first cause: what went wrong, not where Dagster noticed."""
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return error.message.strip() if error is not None else "failed"

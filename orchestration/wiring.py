@@ -1,0 +1,51 @@
+"""How the pieces become Dagster definitions: from the connector registry, the dbt project and the configuration."""
+
+import os
+
+from dagster import AssetKey, Definitions, in_process_executor
+from dagster_dbt import DbtCliResource
+
+from assets import dbt
+from assets.checks import operations_checks
+from assets.exports.journals import export_assets
+from assets.incidents import incidents_asset
+from assets.ingestion import load_assets, table_key, vendor_spec
+from assets.platform import PlatformResource
+from assets.transform import dbt_builds, posting_assets, published_asset, reference_assets
+from ingestion.core.registry import connectors
+from ingestion.core.settings import Settings
+from orchestration.jobs import nightly_job
+from orchestration.schedules import nightly_schedules
+from orchestration.sensors import all_sensors
+
+
+def build(settings: Settings) -> Definitions:
+    """Wire the platform that the environment names."""
+    os.environ.update(dbt.environment(settings))
+    vendors = connectors().values()
+    raw_keys = [table_key(vendor, table) for vendor in vendors for _, table in vendor.tables()]
+    transform, close = dbt_builds(settings)
+    exports = export_assets(vendors, [AssetKey(["marts", "journals"]), AssetKey(["marts", "journal_lines"])])
+    published = published_asset([*transform.keys, *close.keys])
+    nightly = nightly_job()
+    folder = str(dbt.PROJECT_DIR)
+    cli = DbtCliResource(project_dir=folder, profiles_dir=folder, dbt_executable=str(dbt.EXECUTABLE))
+    return Definitions(
+        assets=[
+            *(vendor_spec(vendor) for vendor in vendors),
+            *(load_assets(vendor) for vendor in vendors),
+            reference_assets(raw_keys),
+            transform,
+            *exports,
+            posting_assets([key for export in exports for key in export.keys]),
+            close,
+            published,
+            incidents_asset(after=published.key),
+        ],
+        asset_checks=operations_checks(),
+        jobs=[nightly],
+        schedules=nightly_schedules(settings, nightly),
+        sensors=all_sensors(nightly),
+        resources={"platform": PlatformResource(data=str(settings.data)), "cli": cli},
+        executor=in_process_executor,
+    )

@@ -1,0 +1,196 @@
+"""Whole nights against the simulated company: the job that the schedule starts, real sockets, a real DuckDB."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from ingestion.sandbox.company import Company
+from ingestion.sandbox.faults import Fault, FaultKind
+from orchestration.cli.demo import differences
+from orchestration.night import NightResult, run_night
+from tests.receivers import SlackReceiver
+from tests.stand import FIRST_DAY, Stand
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("night")]
+
+
+def night(stand: Stand) -> NightResult:
+    """Run the night at the stand's clock. A step that fails is a failure of the platform."""
+    result = run_night(stand.settings(), stand.now)
+    assert result.success, result.errors
+    return result
+
+
+def marts(stand: Stand, sql: str) -> list[tuple[Any, ...]]:
+    with duckdb.connect(str(stand.settings().published_path), read_only=True) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def totals(stand: Stand) -> dict[str, list[tuple[Any, ...]]]:
+    """Every figure that must not move when nothing happened."""
+    return {
+        name: marts(stand, f"select * exclude (complete_until) from marts.{name} order by all")
+        if name == "outlet_days"
+        else marts(stand, f"select * from marts.{name} order by all")
+        for name in ("sales_daily", "labor_daily", "sales_by_tender", "journals", "journal_lines", "trial_balance")
+    }
+
+
+def documents(stand: Stand) -> list[dict[str, Any]]:
+    return stand.platform().ops.snapshot()["outbox"][1]
+
+
+def live_in_targets(stand: Stand) -> dict[str, int]:
+    """How many live documents each target's own ledger holds per reference of ours."""
+    found: dict[str, int] = {}
+    for vendor in ("sap-s4hana", "xero"):
+        for reference, held in stand.running.sandbox(vendor).live_documents().items():
+            found[reference] = found.get(reference, 0) + len(held)
+    return found
+
+
+@pytest.fixture(scope="module")
+def group(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
+    """Five outlets, four days; the nights of the last two days have run."""
+    made = Company.build(outlets=5, days=4, start=FIRST_DAY, checks_per_day=25)
+    with Stand.open(tmp_path_factory.mktemp("group"), made=made, days=4) as stand:
+        stand.set_clock(made.nights()[2])
+        night(stand)
+        stand.set_clock(made.nights()[3])
+        night(stand)
+        yield stand
+
+
+def test_every_mart_total_is_the_truth(group: Stand) -> None:
+    """Catches: any rupiah or any check lost, doubled or moved on its way from the vendors to the marts."""
+    with duckdb.connect(str(group.settings().published_path), read_only=True) as connection:
+        assert differences(connection, group.company.truth(group.now)) == []
+    assert marts(group, "select count(*) from marts.reconciliations where status = 'fail'") == [(0,)]
+
+
+def test_every_closed_day_is_posted_once(group: Stand) -> None:
+    """Catches: a journal that is missing, unbalanced, unconfirmed or doubled in a target."""
+    states = {state for (state,) in marts(group, "select distinct state from marts.outlet_days")}
+    assert states <= {"posted", "amended"}
+    assert marts(group, "select count(*) from marts.journals where not is_balanced") == [(0,)]
+    held = documents(group)
+    assert held
+    assert {document["status"] for document in held} == {"confirmed"}
+    live = live_in_targets(group)
+    assert {document["reference"]: 1 for document in held} == live
+
+
+def test_late_edits_became_corrections(group: Stand) -> None:
+    """Catches: a void after posting that never reaches the books, or that is booked twice."""
+    corrected = [document for document in documents(group) if document["kind"] != "original"]
+    assert corrected, "the example days hold late voids; none was corrected"
+    balances = marts(
+        group,
+        "select entity_id, account_code, sum(debit) - sum(credit) from marts.journal_lines group by 1, 2 "
+        "having sum(debit) <> sum(credit) order by 1, 2",
+    )
+    posted: dict[tuple[str, str], Decimal] = {}
+    entity = {document["reference"]: document["entity_id"] for document in documents(group)}
+    for line in group.platform().ops.snapshot()["outbox_lines"][1]:
+        key = (entity[line["reference"]], line["account_code"])
+        posted[key] = posted.get(key, Decimal(0)) + line["amount"]
+    assert {(row[0], row[1]): row[2] for row in balances} == {key: value for key, value in posted.items() if value}
+
+
+def test_the_same_night_again_changes_nothing(group: Stand) -> None:
+    """Catches: look-back windows, re-posting, or clocks that make a second run differ from the first."""
+    before, sent = totals(group), {document["reference"] for document in documents(group)}
+    live = live_in_targets(group)
+    night(group)
+    assert totals(group) == before
+    assert {document["reference"] for document in documents(group)} == sent
+    assert live_in_targets(group) == live
+
+
+def test_one_vendor_down_the_others_land_and_the_next_run_heals(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches: a night that dies with one vendor, days posted although they are incomplete, no alert, no healing."""
+    made = Company.build(outlets=3, days=2, start=FIRST_DAY, checks_per_day=10)
+    with SlackReceiver() as slack, Stand.open(tmp_path, made=made, days=2) as stand:
+        monkeypatch.setenv("C4_SLACK_WEBHOOK", slack.url)
+        stand.running.faults("moka").add(Fault(kind=FaultKind.UNAVAILABLE, count=None, retry_after="0"))
+        result = night(stand)
+        assert any("accounts_synced" in name for name, _ in result.failed_checks)
+        waiting = marts(stand, "select outlet_id, reason from marts.outlet_days where state = 'open'")
+        moka = {outlet.outlet_id for outlet in made.outlets if outlet.pos == "moka"}
+        assert {outlet for outlet, _ in waiting} == moka
+        assert all("moka" in reason for _, reason in waiting)
+        assert marts(stand, "select count(*) from marts.labor_daily where hours > 0")[0][0] > 0
+        assert any("moka" in message for message in slack.messages)
+        told = len(slack.messages)
+        stand.running.faults("moka").clear()
+        stand.reset_breakers()
+        night(stand)
+        assert marts(stand, "select count(*) from marts.outlet_days where state = 'open'") == [(0,)]
+        assert set(live_in_targets(stand).values()) == {1}
+        assert len(set(slack.messages[:told])) == told, "one message per incident"
+
+
+def test_unknown_tender_goes_to_suspense_and_holds_the_day(tmp_path: Path) -> None:
+    """Catches: an unmapped code that is dropped, or booked as if it were known."""
+    made = Company.build(outlets=2, days=1, start=FIRST_DAY, checks_per_day=40, ugly=["unknown_tender"])
+    with Stand.open(tmp_path, made=made, days=1) as stand:
+        night(stand)
+        unmapped = marts(stand, "select domain, source_code, amount from marts.mapping_exceptions")
+        assert unmapped
+        held = marts(stand, "select distinct outlet_id, reason from marts.outlet_days where state <> 'posted'")
+        assert held
+        assert any("mapped" in reason for _, reason in held)
+        assert marts(stand, "select count(*) from marts.journal_lines where account_code = '2900'")[0][0] > 0
+        assert any(reject["kind"] == "unmapped" for reject in stand.open_rejects())
+        mapping = stand.root / "config" / "code_mapping.csv"
+        header = mapping.read_text(encoding="utf-8").splitlines()[0].split(",")
+        for domain, code, _ in unmapped:
+            row = {"domain": domain, "vendor": "*", "source_code": code, "canonical": "ewallet"}
+            with mapping.open("a", encoding="utf-8") as handle:
+                handle.write(",".join(row.get(name, "") for name in header) + "\n")
+        night(stand)
+        assert marts(stand, "select count(*) from marts.mapping_exceptions") == [(0,)]
+        assert marts(stand, "select distinct state from marts.outlet_days") == [("posted",)]
+        assert not stand.open_rejects()
+
+
+def test_killed_at_every_step_the_next_night_finishes(tmp_path: Path) -> None:
+    """Catches: state that a killed process leaves half done: double rows, double postings, a lock that stays."""
+    made = Company.build(outlets=2, days=1, start=FIRST_DAY, checks_per_day=8)
+    with Stand.open(tmp_path, made=made, days=1) as stand:
+        for point in ("load.extracted", "load.loaded", "outbox.planned", "outbox.sending_committed", "outbox.sent"):
+            pid = os.fork()
+            if pid == 0:
+                os.environ["C4_FAILPOINT"] = point
+                run_night(stand.settings(), stand.now)
+                os._exit(0)
+            os.waitpid(pid, 0)
+        night(stand)
+        with duckdb.connect(str(stand.settings().published_path), read_only=True) as connection:
+            assert differences(connection, made.truth(stand.now)) == []
+        assert {document["status"] for document in documents(stand)} == {"confirmed"}
+        assert set(live_in_targets(stand).values()) == {1}
+
+
+def test_days_and_nights_do_not_depend_on_how_often_the_job_ran(tmp_path: Path) -> None:
+    """Catches: order effects. One run at the end equals a run every night."""
+    made = Company.build(outlets=2, days=3, start=FIRST_DAY, checks_per_day=8)
+    results = []
+    for name, moments in (("once", made.nights()[-1:]), ("nightly", made.nights())):
+        with Stand.open(tmp_path / name, made=made, days=3) as stand:
+            for moment in moments:
+                stand.set_clock(moment)
+                night(stand)
+            results.append(totals(stand))
+            assert stand.now - moments[-1] == timedelta(0)
+    assert results[0] == results[1]

@@ -1,0 +1,926 @@
+"""The dbt project against a simulated company whose unified rows are written by hand, without any vendor.
+
+One warehouse is built once for the module (all models, their data tests and the unit tests of the worked examples);
+what follows reads it. Beside the simulated outlets it has the worked example DSJ-1 and one outlet full of trouble.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import duckdb
+import msgspec
+import pyarrow as pa
+import pytest
+import yaml
+
+from ingestion.core import reference
+from ingestion.core.config import TABLES, Config
+from ingestion.core.settings import PROJECT_ROOT
+from ingestion.sandbox.company import Company
+from ingestion.sandbox.model import SimCheck, SimLine, SimOutlet
+
+pytestmark = pytest.mark.xdist_group("dbt")
+
+DBT = Path(sys.executable).with_name("dbt")
+ZERO = Decimal(0)
+CENT = Decimal("0.0001")
+DSJ_1 = date(2026, 2, 10)
+TROUBLE = [date(2026, 4, day) for day in range(3, 7)]
+
+# state of the platform that the ops database gives in real life
+OPERATIONAL = {
+    "watermarks": "integration_id varchar, stream varchar, source_outlet_id varchar, complete_until timestamptz, "
+    "marks_complete boolean",
+    "rejects": "reject_id varchar, integration_id varchar, stream varchar, source_outlet_id varchar, record_key "
+    "varchar, field varchar, rule varchar, kind varchar, status varchar, business_date date, first_seen timestamptz",
+    "sync_runs": "run_id bigint, integration_id varchar, stream varchar, status varchar",
+    "schema_drift": "integration_id varchar, stream varchar, field varchar, first_seen timestamptz",
+    "outbox": "reference varchar, document_key varchar, entity_id varchar, outlet_id varchar, business_date date, "
+    "posting_date date, journal_type varchar, kind varchar, version bigint, status varchar, external_id varchar, "
+    "target varchar, total_debit decimal(18,6), line_count bigint, content_hash varchar, confirmed_at timestamptz",
+    "outbox_lines": "reference varchar, line_no bigint, account_code varchar, target_account varchar, "
+    "component varchar, amount decimal(18,6)",
+}
+
+
+@dataclass
+class Warehouse:
+    """A DuckDB file with `raw_hand` for the unified rows, and a copy of the project whose only vendor is `hand`."""
+
+    folder: Path
+    company: Company
+    now: datetime
+    statuses: dict[str, str] = field(default_factory=dict)  # of the first build
+
+    @property
+    def path(self) -> Path:
+        return self.folder / "warehouse.duckdb"
+
+    @property
+    def project(self) -> Path:
+        return self.folder / "dbt_project"
+
+    def query(self, sql: str, *parameters: Any) -> list[dict[str, Any]]:
+        with duckdb.connect(str(self.path), read_only=True) as connection:
+            cursor = connection.execute(sql, parameters)
+            names = [column[0] for column in cursor.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def execute(self, sql: str, *parameters: Any) -> None:
+        with duckdb.connect(str(self.path)) as connection:
+            connection.execute("set timezone = 'UTC'")
+            connection.execute(sql, parameters)
+
+    def insert(self, table: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Add rows; columns that a row lacks are null."""
+        items = list(rows)
+        if not items:
+            return
+        with duckdb.connect(str(self.path)) as connection:
+            connection.execute("set timezone = 'UTC'")
+            names = list(dict.fromkeys(name for item in items for name in item))
+            incoming = pa.table({name: [item.get(name) for item in items] for name in names})
+            connection.register("incoming", incoming)
+            connection.execute(f"insert into {table} by name select * from incoming")
+
+    def dbt(self, *arguments: str) -> dict[str, str]:
+        """Run dbt; unique id -> status of every node that ran. Fails the test with dbt's own words."""
+        target = self.folder / "target"
+        locations = ["--project-dir", self.project, "--profiles-dir", self.project]
+        locations += ["--target-path", target, "--log-path", self.folder / "logs"]
+        done = subprocess.run(
+            [DBT, *arguments, "--quiet", *locations],
+            env=os.environ | {"C4_DBT_DUCKDB_PATH": str(self.path), "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+        results = json.loads((target / "run_results.json").read_text())["results"]
+        return {result["unique_id"]: result["status"] for result in results}
+
+
+def unified_columns() -> dict[str, dict[str, str]]:
+    """entity -> column -> type, as the macro of the union declares them."""
+    text = (PROJECT_ROOT / "dbt_project/macros/union_vendors.sql").read_text()
+    literal = text.split("{%- set entities = ", 1)[1].split(" -%}", 1)[0]
+    for word, kind in (("text", "varchar"), ("amount", "decimal(18, 4)"), ("instant", "timestamptz")):
+        literal = re.sub(rf": {word}\b", f": '{kind}'", literal)
+    return yaml.safe_load(literal)
+
+
+def copy_project(target: Path) -> None:
+    """The project with the staging of all vendors replaced by `stg_hand__<entity>` views over `raw_hand`."""
+    shutil.copytree(
+        PROJECT_ROOT / "dbt_project", target, ignore=shutil.ignore_patterns("staging", "target", "logs", ".user.yml")
+    )
+    staging = target / "models/staging/hand"
+    staging.mkdir(parents=True)
+    for entity in unified_columns():
+        (staging / f"stg_hand__{entity}.sql").write_text(f"select * from raw_hand.{entity}\n")
+    project = yaml.safe_load((target / "dbt_project.yml").read_text())
+    project["vars"]["vendors"] = {"hand": list(unified_columns())}
+    (target / "dbt_project.yml").write_text(yaml.safe_dump(project))
+
+
+def create_tables(house: Warehouse, config: Config) -> None:
+    with duckdb.connect(str(house.path)) as connection:
+        connection.execute("set timezone = 'UTC'")
+        connection.execute("create schema raw_hand; create schema raw_c4")
+        for entity, columns in unified_columns().items():
+            body = ", ".join(f"{name} {kind}" for name, kind in columns.items())
+            connection.execute(f"create table raw_hand.{entity} ({body})")
+        for name, columns in OPERATIONAL.items():
+            connection.execute(f"create table raw_c4.{name} ({columns})")
+        for name, row in TABLES.items():
+            schema = reference.row_schema(row)
+            items = [msgspec.structs.asdict(item) for item in config.tables[name]]
+            connection.register(
+                "incoming",
+                pa.Table.from_arrays([pa.array([i[f.name] for i in items], f.type) for f in schema], schema=schema),
+            )
+            connection.execute(f"create table raw_c4.{name} as select * from incoming")
+        for name in ("INTEGRATIONS", "INTEGRATION_OUTLETS", "INTEGRATION_ENTITIES", "GROUP_SETTINGS"):
+            connection.register("incoming", getattr(reference, name).empty_table())
+            connection.execute(f"create table raw_c4.{name.lower()} as select * from incoming")
+
+
+# The simulated company as unified rows
+
+
+def integration_of(outlet: SimOutlet) -> str:
+    return f"pos-{outlet.entity.entity_id}" if outlet.pos == "moka" else "pos-files"
+
+
+def line_row(check: SimCheck, line: SimLine, **more: Any) -> dict[str, Any]:
+    return {
+        "integration_id": integration_of(check.outlet),
+        "line_id": line.uid,
+        "line_type": "item",
+        "source_product_id": str(line.product.number),
+        "product_code": line.product.sku,
+        "product_name": line.product.name,
+        "source_category": line.product.category,
+        "unit_price": line.unit_price,
+        "source_channel": check.sales_type,
+        "is_voided": False,
+    } | more
+
+
+def sales_rows(company: Company, now: datetime) -> dict[str, list[dict[str, Any]]]:
+    """What a POS has to say at `now`, in the words of the unified model."""
+    rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for outlet in company.outlets:
+        for check in company.checks(outlet.outlet_id):
+            if check.known_at > now:
+                continue
+            common = {
+                "integration_id": integration_of(outlet),
+                "source_outlet_id": f"src-{outlet.number}",
+                "source_channel": check.sales_type,
+                "is_voided": check.voided(now),
+            }
+            rows["checks"].append(
+                common
+                | {
+                    "check_id": check.uid,
+                    "check_type": "sale",
+                    "opened_at": check.opened_at,
+                    "closed_at": check.closed_at,
+                    "covers": check.covers,
+                    "service_charge": check.service,
+                    "tax": check.tax,
+                    "tip": check.tip,
+                    "rounding": check.rounding,
+                    "bill_total": check.total + check.tip,
+                }
+            )
+            rows["check_lines"] += [
+                line_row(
+                    check,
+                    line,
+                    check_id=check.uid,
+                    quantity=line.quantity,
+                    gross_sales=line.gross,
+                    # the till books a comp as a discount with a name
+                    discounts=line.discount + line.comp,
+                    discount_name=line.discount_name or line.comp_name or None,
+                )
+                for line in check.lines
+            ]
+            rows["check_payments"].append(
+                {
+                    "integration_id": integration_of(outlet),
+                    "check_id": check.uid,
+                    "payment_id": "1",
+                    "source_tender": check.tender_name,
+                    "amount": check.total,
+                    "tip": check.tip,
+                    "paid_at": check.closed_at,
+                }
+            )
+            for refund in check.refunds:
+                if refund.known_at > now:
+                    continue
+                rows["checks"].append(
+                    common
+                    | {
+                        "check_id": refund.uid,
+                        "check_type": "refund",
+                        "refunded_check_id": check.uid,
+                        "opened_at": refund.at,
+                        "closed_at": refund.at,
+                        "service_charge": -refund.service,
+                        "tax": -refund.tax,
+                        "rounding": -refund.rounding,
+                        "bill_total": -refund.total,
+                    }
+                )
+                rows["check_lines"] += [
+                    line_row(check, line, check_id=refund.uid, quantity=-line.quantity, returns=line.net)
+                    for line in refund.lines
+                ]
+                rows["check_payments"].append(
+                    {
+                        "integration_id": integration_of(outlet),
+                        "check_id": refund.uid,
+                        "payment_id": "1",
+                        "source_tender": check.tender_name,
+                        "amount": -refund.total,
+                        "paid_at": refund.at,
+                    }
+                )
+    return rows
+
+
+def pos_reports(company: Company, now: datetime) -> list[dict[str, Any]]:
+    """The POS's own report by local calendar day, zero days included."""
+    totals: dict[tuple[str, date, str], Decimal] = defaultdict(Decimal)
+    for outlet in company.outlets:
+        zone = ZoneInfo(outlet.timezone)
+        for day in company.dates:
+            totals[outlet.outlet_id, day, "net_sales"] += 0
+        for check in company.checks(outlet.outlet_id):
+            if check.known_at > now or check.voided(now):
+                continue
+            facts = [(check.opened_at, 1, check.net, check.tax, check.total)]
+            facts += [(r.at, 0, -r.net, -r.tax, -r.total) for r in check.refunds if r.known_at <= now]
+            for at, count, net, tax, total in facts:
+                key = outlet.outlet_id, at.astimezone(zone).date()
+                for measure, amount in (
+                    ("checks", Decimal(count)),
+                    ("net_sales", net),
+                    ("tax", tax),
+                    (f"tender:{check.tender_name}", total),
+                ):
+                    totals[(*key, measure)] += amount
+    places = {outlet.outlet_id: outlet for outlet in company.outlets}
+    return [
+        {
+            "integration_id": integration_of(places[outlet_id]),
+            "source_outlet_id": f"src-{places[outlet_id].number}",
+            "control_date": day,
+            "basis": "calendar",
+            "measure": measure,
+            "amount": amount,
+        }
+        for (outlet_id, day, measure), amount in totals.items()
+        if day in company.dates
+    ]
+
+
+def people_rows(company: Company, now: datetime) -> dict[str, list[dict[str, Any]]]:
+    return {
+        "employees": [
+            {
+                "integration_id": "hr",
+                "employee_id": str(person.number),
+                "source_outlet_id": person.outlet.name,
+                "job_title": person.job_title,
+            }
+            for person in company.employees
+        ],
+        "punches": [
+            {
+                "integration_id": "hr",
+                "punch_id": str(punch.number),
+                "employee_id": str(punch.employee.number),
+                "work_date": punch.business_date,
+                "started_at": punch.started_at,
+                "ended_at": punch.ended_at,
+                "hours": punch.hours,
+                "is_approved": punch.approved,
+            }
+            for punch in company.punches()
+            if punch.known_at <= now
+        ],
+    }
+
+
+def ledger_rows(company: Company) -> dict[str, list[dict[str, Any]]]:
+    return {
+        "gl_lines": [
+            {
+                "integration_id": f"books-{line.entity.entity_id}",
+                "document_id": line.document,
+                "line_id": str(line.line_no),
+                "posting_date": line.posting_date,
+                "account_code": line.account.code,
+                "source_outlet_id": line.outlet.cost_center or line.outlet.tracking_option,
+                "amount": line.amount,
+                "text": line.text,
+            }
+            for line in company.ledger_lines()
+        ],
+        "budget_lines": [
+            {
+                "integration_id": f"books-{line.entity.entity_id}",
+                "account_code": line.account.code,
+                "source_outlet_id": line.outlet.cost_center or line.outlet.tracking_option,
+                "month": line.month,
+                "amount": line.amount,
+            }
+            for line in company.budgets()
+        ],
+    }
+
+
+def put_sales(house: Warehouse, now: datetime) -> None:
+    """Replace the company's sales by what is known at `now`."""
+    for table in ("checks", "check_lines", "check_payments", "pos_control_totals"):
+        house.execute(f"delete from raw_hand.{table} where integration_id like 'pos-%'")
+    for table, rows in sales_rows(house.company, now).items():
+        house.insert(f"raw_hand.{table}", rows)
+    house.insert("raw_hand.pos_control_totals", pos_reports(house.company, now))
+
+
+def put_company(house: Warehouse) -> None:
+    """Configuration and state of the example integrations, then everything that is known at the first night."""
+    company, now = house.company, house.now
+    entities = [entity.entity_id for entity in company.entities]
+    integrations = [(f"pos-{e}", "moka", "pos", e) for e in entities] + [("pos-files", "files", "files", entities[1])]
+    integrations += [(f"books-{e}", "sap-s4hana", "erp", e) for e in entities]
+    integrations += [("hr", "bamboohr", "hr", entity) for entity in entities]
+    integrations += [("worked-example", "moka", "pos", "NKI"), ("trouble", "moka", "pos", "NKI")]
+    house.insert(
+        "raw_c4.integrations",
+        [
+            {
+                "integration_id": i,
+                "vendor": vendor,
+                "slug": vendor.replace("-", "_"),
+                "category": category,
+                "enabled": i != "worked-example",
+                "start_date": TROUBLE[0] if i == "trouble" else company.start,
+            }
+            for i, vendor, category in dict.fromkeys(row[:3] for row in integrations)
+        ],
+    )
+    house.insert("raw_c4.integration_entities", [{"integration_id": i, "entity_id": e} for i, _, _, e in integrations])
+    house.insert(
+        "raw_c4.integration_outlets",
+        [
+            {"integration_id": i, "source_outlet_id": source, "outlet_id": outlet.outlet_id}
+            for outlet in company.outlets
+            for i, source in ((integration_of(outlet), f"src-{outlet.number}"), ("hr", outlet.name))
+        ]
+        + [
+            {"integration_id": "worked-example", "source_outlet_id": "1", "outlet_id": "DSJ-001"},
+            {"integration_id": "trouble", "source_outlet_id": "1", "outlet_id": "BAD-001"},
+        ],
+    )
+    house.insert("raw_c4.group_settings", [{"group_name": "g", "group_currency": "IDR", "as_of": now}])
+    house.insert(
+        "raw_c4.watermarks",
+        [
+            {
+                "integration_id": i,
+                "stream": stream,
+                "source_outlet_id": "",
+                "complete_until": until,
+                "marks_complete": i != "hr",
+            }
+            for i, stream, until in (
+                *((f"pos-{e}", "sales", now) for e in entities),
+                ("pos-files", "sales", now),
+                ("hr", "timesheets", now),
+                ("trouble", "sales", datetime(2026, 4, 6, 1, tzinfo=UTC)),
+            )
+        ],
+    )
+    house.execute("update raw_c4.entities set target = 'books-' || entity_id")
+    put_sales(house, now)
+    for table, rows in (people_rows(company, now) | ledger_rows(company)).items():
+        house.insert(f"raw_hand.{table}", rows)
+
+
+def put_outlet(house: Warehouse, outlet_id: str) -> None:
+    """One more outlet, like the company's first."""
+    first = house.company.config.outlets[0]
+    version = msgspec.structs.replace(first, outlet_id=outlet_id, name=outlet_id, cost_center=outlet_id)
+    house.insert("raw_c4.outlets", [msgspec.structs.asdict(version)])
+
+
+def put_check(
+    house: Warehouse,
+    integration_id: str,
+    check_id: str,
+    day: date,
+    lines: Iterable[Mapping[str, Any]],
+    payments: Iterable[tuple[str, int, int]],
+    check_type: str = "sale",
+    **amounts: int,
+) -> None:
+    """A check at noon in Jakarta. A line without a category is food, without a channel dine-in."""
+    noon = datetime(day.year, day.month, day.day, 5, tzinfo=UTC)
+    common = {"integration_id": integration_id, "check_id": check_id}
+    house.insert(
+        "raw_hand.checks",
+        [
+            common
+            | {"check_type": check_type, "source_outlet_id": "1", "opened_at": noon, "source_channel": "Dine In"}
+            | {"is_voided": False, "covers": 2}
+            | {name: Decimal(amount) for name, amount in amounts.items()}
+        ],
+    )
+    house.insert(
+        "raw_hand.check_lines",
+        [
+            common
+            | {"line_id": str(number), "line_type": "item", "source_category": "Rice", "product_code": "NAS-001"}
+            | {"quantity": Decimal(1), "source_channel": "Dine In", "is_voided": False}
+            | {name: Decimal(value) if isinstance(value, int) else value for name, value in line.items()}
+            for number, line in enumerate(lines, start=1)
+        ],
+    )
+    house.insert(
+        "raw_hand.check_payments",
+        [
+            common
+            | {"payment_id": str(number), "source_tender": tender, "amount": Decimal(amount), "tip": Decimal(tip)}
+            for number, (tender, amount, tip) in enumerate(payments, start=1)
+        ],
+    )
+
+
+def put_dsj_1(house: Warehouse) -> None:
+    """Section 3.1 of the accounting rules: the day as a till would tell it."""
+    put_outlet(house, "DSJ-001")
+    put_check(
+        house,
+        "worked-example",
+        "dine-in",
+        DSJ_1,
+        [
+            {"gross_sales": 17_800_000, "discounts": 1_000_000, "discount_name": "Happy Hour 15%"},
+            {"gross_sales": 200_000, "discounts": 200_000, "discount_name": "Owner comp"},
+            {"gross_sales": 6_000_000, "source_category": "Coffee"},
+        ],
+        [("Cash", 1_934_300, 0), ("Credit Card", 12_000_000, 300_000), ("Debit Card", 4_000_000, 0),
+         ("QRIS", 8_000_000, 0), ("Gift Card", 400_000, 0)],
+        service_charge=1_140_000, tax=2_394_000, tip=300_000, rounding=300,
+    )  # fmt: skip
+    put_check(
+        house, "worked-example", "takeaway", DSJ_1, [{"gross_sales": 4_000_000, "source_channel": "Take Away"}],
+        [("Cash", 4_400_000, 0)], tax=400_000,
+    )  # fmt: skip
+    put_check(
+        house, "worked-example", "gofood", DSJ_1, [{"gross_sales": 5_000_000, "source_channel": "GoFood"}],
+        [("GoFood", 5_500_000, 0)], tax=500_000,
+    )  # fmt: skip
+    put_check(
+        house, "worked-example", "gift card", DSJ_1, [{"gross_sales": 1_000_000, "line_type": "gift_card"}],
+        [("QRIS", 1_000_000, 0)],
+    )  # fmt: skip
+    put_check(
+        house, "worked-example", "deposit", DSJ_1, [{"gross_sales": 2_000_000, "line_type": "deposit"}],
+        [("Bank Transfer", 2_000_000, 0)],
+    )  # fmt: skip
+    put_check(
+        house, "worked-example", "refund", DSJ_1, [{"gross_sales": 0, "returns": 200_000, "quantity": -1}],
+        [("Cash", -220_000, 0)], check_type="refund", tax=-20_000,
+    )  # fmt: skip
+    house.insert(
+        "raw_c4.cash_counts",
+        [
+            {
+                "outlet_id": "DSJ-001",
+                "business_date": DSJ_1,
+                "counted_cash": Decimal(6_009_300),
+                "paid_out": Decimal(100_000),
+                "paid_out_reason": "supplies",
+            }
+        ],
+    )
+
+
+def put_trouble(house: Warehouse) -> None:
+    """BAD-001: an unknown tender, a report that differs, a rejected record, a day not loaded to its end."""
+    put_outlet(house, "BAD-001")
+    tenders = ["Voucher Arisan", "Cash", "Cash", "Cash"]
+    for number, (day, tender) in enumerate(zip(TROUBLE, tenders, strict=True)):
+        put_check(
+            house, "trouble", f"bad-{number}", day, [{"gross_sales": 100_000}], [(tender, 110_000, 0)], tax=10_000
+        )
+    house.insert(
+        "raw_hand.pos_control_totals",
+        [
+            {"integration_id": "trouble", "source_outlet_id": "1", "control_date": day, "basis": "calendar"}
+            | {"measure": "net_sales", "amount": Decimal(100_000 if day != TROUBLE[1] else 125_000)}
+            for day in TROUBLE
+        ],
+    )
+    house.insert(
+        "raw_c4.rejects",
+        [
+            {"reject_id": "r1", "integration_id": "trouble", "stream": "sales", "source_outlet_id": "1"}
+            | {"status": status, "business_date": day, "field": "total", "rule": "no number", "kind": "record"}
+            for day, status in ((TROUBLE[2], "open"), (TROUBLE[0], "resolved"))
+        ],
+    )
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
+    """What is known at the third night of four, built with all tests. Seven outlets reach every time zone."""
+    company = Company.build(outlets=7, checks_per_day=40)
+    warehouse = Warehouse(tmp_path_factory.mktemp("dbt"), company, company.nights()[-2])
+    copy_project(warehouse.project)
+    create_tables(warehouse, company.config)
+    put_company(warehouse)
+    put_dsj_1(warehouse)
+    put_trouble(warehouse)
+    warehouse.statuses = warehouse.dbt("build")
+    return warehouse
+
+
+def test_every_model_and_test_succeeds(house: Warehouse) -> None:
+    """A data test that warns is a failure here: nothing in this company is wrong but what is put in on purpose."""
+    wrong = {node: status for node, status in house.statuses.items() if status not in ("success", "pass", "no-op")}
+    # the report of BAD-001 that differs
+    assert wrong == {"test.c4.reconciliations_pass": "warn"}
+    assert sum(node.startswith("unit_test.") for node in house.statuses) >= 15
+
+
+def test_marts_equal_the_truth(house: Warehouse) -> None:
+    """Every figure of every outlet-day, to the rupiah: lost or doubled checks, wrong dates, signs or rates."""
+    assert_truth(house, house.now)
+
+
+def assert_truth(house: Warehouse, now: datetime) -> None:
+    truth = house.company.truth(now)
+    sales = {(row["outlet_id"], row["business_date"]): row for row in house.query("from marts.sales_daily")}
+    labor = {(row["outlet_id"], row["business_date"]): row for row in house.query("from marts.labor_daily")}
+    parts = {
+        "tenders": by_day(house, "sales_by_tender", "tender", "amount"),
+        "channels": by_day(house, "sales_by_channel", "channel", "net_sales"),
+        "dayparts": by_day(house, "sales_by_daypart", "daypart", "net_sales"),
+    }
+    costs = by_day(house, "sales_by_product", "'all'", "theoretical_cost")
+    for key, day in truth.items():
+        row = sales.get(key, defaultdict(Decimal))
+        for name in ("checks", "refunds", "lines", "covers", "voids"):
+            assert row[name] == getattr(day, name), (key, name)
+        for name in ("gross_sales", "discounts", "comps", "returns", "net_sales", "service_charge", "tax", "tips"):
+            assert row[name] == exact(getattr(day, name)), (key, name)
+        assert row["rounding"] == exact(day.rounding), key
+        assert row["void_amount"] == exact(day.void_amount), key
+        for name, found in parts.items():
+            expected = {part: exact(amount) for part, amount in getattr(day, name).items() if amount}
+            assert {part: amount for part, amount in found[key].items() if amount} == expected, (key, name)
+        assert sum(costs[key].values()) == day.cogs, key
+        shifts = labor.get(key, defaultdict(Decimal))
+        assert shifts["hours"] == day.hours, key
+        assert shifts["overtime_hours"] == day.overtime_hours, key
+        assert shifts["labor_cost"] == day.labor_cost, key
+
+
+def by_day(house: Warehouse, mart: str, part: str, amount: str) -> dict[tuple[str, date], dict[str, Decimal]]:
+    found: dict[tuple[str, date], dict[str, Decimal]] = defaultdict(dict)
+    for row in house.query(
+        f"select outlet_id, business_date, {part} as part, sum({amount}) as amount from marts.{mart} group by all"
+    ):
+        found[row["outlet_id"], row["business_date"]][row["part"]] = row["amount"]
+    return found
+
+
+def test_journals_hold_the_invariants(house: Warehouse) -> None:
+    """I1 balance, I5 net sales reach the ledger, I6 tax lines are the tax movement, I10 sources sum to their line."""
+    assert house.query("select count(*) as n from marts.journals")[0]["n"] > 40
+    assert not house.query("from marts.journals where debit_total <> credit_total")
+    assert not house.query(
+        """
+        select * from (
+            select entity_id, outlet_id, business_date, journal_type, component, account_code, sum(amount) as amount
+            from marts.journal_line_sources group by all having sum(amount) <> 0
+        ) as s full join marts.journal_lines as l
+            using (entity_id, outlet_id, business_date, journal_type, component, account_code)
+        where s.amount is distinct from l.debit - l.credit
+        """
+    )
+    for name, condition in (
+        ("net_sales", "account_code like '4%' and account_code not in ('4080', '4150')"),
+        ("tax", "account_code in ('2110', '2120')"),
+    ):
+        # the ledger holds whole units: one fraction a line at most
+        assert not house.query(
+            f"""
+            select s.outlet_id, s.business_date, s.{name}, j.amount
+            from marts.sales_daily as s join (
+                select outlet_id, business_date, sum(credit - debit) as amount, count(*) as lines
+                from marts.journal_lines where {condition} group by all
+            ) as j using (outlet_id, business_date)
+            where outlet_id <> 'BAD-001' and abs(s.{name} - j.amount) > 0.5 * j.lines
+            """
+        )
+
+
+def test_dsj_1_from_the_till_to_the_ledger(house: Warehouse) -> None:
+    """The worked example end to end: 23 lines of 40,734,300, and the totals beside it."""
+    lines = house.query(
+        "select account_code, debit, credit from marts.journal_lines "
+        "where outlet_id = 'DSJ-001' and journal_type = 'DSJ'"
+    )
+    debits = {
+        "1020": [6_009_300], "7010": [100_000], "7090": [5_000], "1210": [12_300_000], "1220": [4_000_000],
+        "1230": [9_000_000], "1250": [5_500_000], "1190": [2_000_000], "2310": [400_000], "4110": [1_000_000],
+        "4120": [200_000], "4130": [200_000], "2110": [20_000],
+    }  # fmt: skip
+    credits = {
+        "4010": [18_000_000], "4040": [6_000_000], "4020": [4_000_000], "4030": [5_000_000], "4080": [1_140_000],
+        "2110": [3_294_000], "2210": [300_000], "2310": [1_000_000], "2320": [2_000_000], "7095": [300],
+    }  # fmt: skip
+    found: dict[str, dict[str, list[Decimal]]] = {"debit": defaultdict(list), "credit": defaultdict(list)}
+    for line in lines:
+        side = "debit" if line["debit"] else "credit"
+        found[side][line["account_code"]].append(line[side])
+    assert found == {"debit": debits, "credit": credits}
+    assert len(lines) == 23
+    (day,) = house.query("from marts.sales_daily where outlet_id = 'DSJ-001'")
+    assert (day["gross_sales"], day["net_sales"], day["tax"]) == (33_000_000, 31_600_000, 3_274_000)
+    assert day["tender_total"] == 39_314_300
+    assert day["liabilities_taken"] == 3_000_000
+    (journal,) = house.query("from marts.journals where outlet_id = 'DSJ-001' and journal_type = 'DSJ'")
+    assert journal["debit_total"] == 40_734_300
+    assert journal["is_postable"]
+
+
+def test_what_holds_a_day_is_told(house: Warehouse) -> None:
+    """Each trouble holds exactly its own day, under its own name; the resolved reject holds nothing."""
+    days = {row["business_date"]: row for row in house.query("from marts.outlet_days where outlet_id = 'BAD-001'")}
+    assert [days[day]["state"] for day in TROUBLE] == ["closed", "closed", "closed", "open"]
+    words = ["tender voucher arisan", "POS report differs: net_sales by -25000", "1 rejected record", "loaded until"]
+    for day, word in zip(TROUBLE, words, strict=True):
+        assert word in days[day]["reason"], day
+    held = house.query(
+        "select business_date, is_postable from marts.journals where outlet_id = 'BAD-001' and journal_type = 'DSJ'"
+    )
+    assert {row["business_date"]: row["is_postable"] for row in held} == dict.fromkeys(TROUBLE, False)
+    (exception,) = house.query("from marts.mapping_exceptions")
+    assert (exception["domain"], exception["source_code"], exception["amount"]) == ("tender", "voucher arisan", 110_000)
+    suspense = house.query("from marts.journal_lines where account_code = '2900'")
+    assert [(line["component"], line["debit"]) for line in suspense] == [("suspense:tender:voucher arisan", 110_000)]
+
+
+def test_days_without_trouble_wait_for_the_export_only(house: Warehouse) -> None:
+    """A closed outlet needs nothing posted, and everything else is postable: no day is missing, none is held."""
+    days = house.query("from marts.outlet_days where outlet_id not in ('BAD-001', 'DSJ-001')")
+    ended = [day for day in house.company.dates if day <= date(2026, 4, 6)]
+    assert {(d["outlet_id"], d["business_date"]) for d in days} == {
+        (outlet.outlet_id, day) for outlet in house.company.outlets for day in ended
+    }
+    closed = [d for d in days if d["outlet_id"] == "BDG-001" and d["business_date"] == date(2026, 4, 6)]
+    assert [(d["state"], d["reason"]) for d in closed] == [
+        ("posted", "no sales: Kitchen renovation, closed by the area manager")
+    ]
+    assert {d["state"] for d in days if d not in closed} == {"postable"}
+
+
+def test_transaction_feed_has_the_published_format(house: Warehouse) -> None:
+    """Times end in Z, line revenue adds up to the net sales of the check, payment methods are of the standard set."""
+    feed = house.query("from marts.transactions_c4")
+    assert {tuple(row) for row in feed} == {
+        ("transaction_id", "location_id", "timestamp", "line_items", "payment_method", "total_amount")
+    }
+    checks = {
+        f"{c['integration_id']}:{c['check_id']}": c for c in house.query("from marts.fct_checks where not is_voided")
+    }
+    assert len(feed) == len(checks)
+    for row in feed:
+        check = checks[row["transaction_id"]]
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", row["timestamp"])
+        assert datetime.fromisoformat(row["timestamp"]) == check["opened_at"].astimezone(UTC).replace(microsecond=0)
+        assert sum(item["revenue"] for item in row["line_items"]) == check["net_sales"]
+        assert row["total_amount"] == check["bill_total"]
+    assert {row["payment_method"] for row in feed} <= {
+        "cash", "credit_card", "debit", "qris", "ewallet", "platform", "transfer", "gift_card", "unmapped",
+    }  # fmt: skip
+
+
+def test_budget_meets_actuals_of_marts_and_books(house: Warehouse) -> None:
+    """Sales come from the marts, rent from a person's document in the target; the budget covers three of 30 days."""
+    lines = {
+        row["line"]: row
+        for row in house.query("from marts.budget_vs_actual where outlet_id = 'JKT-001' and month = '2026-04-01'")
+    }
+    (sales,) = house.query("select sum(net_sales) as net from marts.sales_daily where outlet_id = 'JKT-001'")
+    assert abs(lines["Sales"]["actual"] - sales["net"]) < 10
+    budget = {b.account.code: b.amount for b in house.company.budgets() if b.outlet.outlet_id == "JKT-001"}
+    rent = [
+        x.amount for x in house.company.ledger_lines() if x.outlet.outlet_id == "JKT-001" and x.account.code == "8010"
+    ]
+    assert lines["Non-controllable"]["actual"] == sum(rent)
+    assert lines["Non-controllable"]["budget"] == budget["8010"]
+    cost = sum(budget[code] for code in ("5010", "5020", "5040"))
+    assert abs(lines["Cost of sales"]["budget"] - cost / 10) < 2
+    for row in lines.values():
+        assert row["favourable_variance"] == row["volume_variance"] + row["flexible_variance"]
+
+
+def test_only_models_of_the_close_know_the_outbox(house: Warehouse) -> None:
+    """The close is built a second time after the export by its tag: a reader of the outbox without the tag would stay
+    stale, and a model outside it that reads one inside would be built on half of the state."""
+    nodes = json.loads((house.folder / "target/manifest.json").read_text())["nodes"]
+    posting = {"source.c4.raw_c4.outbox", "source.c4.raw_c4.outbox_lines"}
+    models = {key: node for key, node in nodes.items() if node["resource_type"] in ("model", "test")}
+    close = {key for key, node in models.items() if "close" in node["tags"]}
+    after: set[str] = set()
+    while True:
+        more = {k for k, n in models.items() if set(n["depends_on"]["nodes"]) & (posting | after)} - after
+        if not more:
+            break
+        after |= more
+    # generic tests inherit no tag; dbt selects them with the model they test
+    assert {key for key in after - close if not nodes[key].get("test_metadata")} == set()
+    assert close <= after
+
+
+# After the export
+
+
+def export(house: Warehouse, kind_of: Mapping[str, str], as_of: datetime) -> int:
+    """What the exporter does to the outbox: post each postable journal that is not live as it is now.
+
+    `kind_of`: entity -> correction policy. Returns the number of documents.
+    """
+    live = {
+        (r["outlet_id"], r["business_date"], r["journal_type"])
+        for r in house.query("select outlet_id, business_date, journal_type from raw_c4.outbox")
+    }
+    changed: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
+    for row in house.query("from marts.journal_corrections"):
+        changed[row["outlet_id"], row["business_date"], row["journal_type"]].append(row)
+    candidates: dict[tuple[Any, ...], list[tuple[str, str, Decimal]]] = defaultdict(list)
+    for row in house.query("from marts.journal_lines"):
+        key = row["outlet_id"], row["business_date"], row["journal_type"]
+        candidates[key].append((row["component"], row["account_code"], row["debit"] - row["credit"]))
+    posted: dict[tuple[Any, ...], list[tuple[str, str, Decimal]]] = defaultdict(list)
+    for row in house.query(
+        "select outlet_id, business_date, journal_type, component, account_code, sum(amount) as amount "
+        "from raw_c4.outbox join raw_c4.outbox_lines using (reference) group by all having sum(amount) <> 0"
+    ):
+        key = row["outlet_id"], row["business_date"], row["journal_type"]
+        posted[key].append((row["component"], row["account_code"], -row["amount"]))
+    documents, lines = [], []
+
+    def add(journal: Mapping[str, Any], kind: str, version: int, content: list[tuple[str, str, Decimal]]) -> None:
+        reference = f"C4{len(live) + len(documents):014d}"
+        documents.append(
+            {name: journal[name] for name in ("entity_id", "outlet_id", "business_date", "journal_type", "target")}
+            | {"reference": reference, "document_key": reference, "posting_date": journal["business_date"]}
+            | {"kind": kind, "version": version, "status": "confirmed", "confirmed_at": as_of}
+        )
+        lines.extend(
+            {"reference": reference, "line_no": number, "component": component, "account_code": account}
+            | {"target_account": "", "amount": amount}
+            for number, (component, account, amount) in enumerate(content, start=1)
+        )
+
+    for journal in house.query("from marts.journals where is_postable"):
+        key = journal["outlet_id"], journal["business_date"], journal["journal_type"]
+        if key not in live:
+            add(journal, "original", 1, candidates[key])
+        elif changed[key] and kind_of[journal["entity_id"]] == "delta":
+            delta = [(c["component"], c["account_code"], c["delta_amount"]) for c in changed[key]]
+            add(journal, "delta", 2, delta)
+        elif changed[key]:
+            add(journal, "reversal", 2, posted[key])
+            add(journal, "repost", 2, candidates[key])
+    house.insert("raw_c4.outbox", documents)
+    house.insert("raw_c4.outbox_lines", lines)
+    return len(documents)
+
+
+POLICIES = {"NKI": "reverse_repost", "NBT": "delta"}
+
+
+@pytest.fixture(scope="module")
+def corrected(house: Warehouse) -> dict[str, Any]:
+    """The third night exported, then the fourth: late voids and refunds change posted days, corrections follow."""
+    facts: dict[str, Any] = {"first": export(house, POLICIES, house.now)}
+    now = house.company.nights()[-1]
+    house.execute("update raw_c4.group_settings set as_of = ?", now)
+    house.execute("update raw_c4.watermarks set complete_until = ? where integration_id <> 'trouble'", now)
+    put_sales(house, now)
+    house.execute("delete from raw_hand.punches")
+    house.insert("raw_hand.punches", people_rows(house.company, now)["punches"])
+    house.dbt("build", "--exclude-resource-type", "unit_test")
+    facts["days"] = house.query("from marts.outlet_days")
+    export(house, POLICIES, now)
+    read_back(house)
+    house.dbt("build", "--select", "tag:close")
+    return facts
+
+
+def read_back(house: Warehouse) -> None:
+    """The targets hold what was posted, but for one document that somebody deleted there."""
+    references = [row["reference"] for row in house.query("select reference from raw_c4.outbox order by 1")]
+    house.execute(
+        "insert into raw_hand.journal_readback by name select o.target as integration_id, o.reference, "
+        "o.reference as external_id, l.account_code as target_account, l.amount, o.posting_date, "
+        "o.reference <> ? as is_live from raw_c4.outbox as o join raw_c4.outbox_lines as l using (reference)",
+        references[0],
+    )
+    house.insert(
+        "raw_c4.watermarks",
+        [
+            {"integration_id": f"books-{entity}", "stream": "journals", "source_outlet_id": "", "marks_complete": False}
+            | {"complete_until": house.company.nights()[-1] + timedelta(hours=1)}
+            for entity in POLICIES
+        ],
+    )
+
+
+def test_late_changes_amend_exactly_their_days(house: Warehouse, corrected: dict[str, Any]) -> None:
+    """A void, refund or check that became known after the posting; no other posted day moves, the new day waits."""
+    assert corrected["first"] > 40
+    before, after = (house.company.truth(night) for night in house.company.nights()[-2:])
+    moved = {key for key in before if key[1] < house.company.dates[-1] and before[key] != after[key]}
+    assert len(moved) >= 3
+    days = {(d["outlet_id"], d["business_date"]): d for d in corrected["days"] if d["outlet_id"] != "BAD-001"}
+    assert {key for key, day in days.items() if day["state"] == "amended"} == moved
+    assert all("changed after posting" in days[key]["reason"] for key in moved)
+    assert {day["state"] for key, day in days.items() if key not in moved and key[1] < house.company.dates[-1]} == {
+        "posted"
+    }
+    assert {day["state"] for key, day in days.items() if key[1] == house.company.dates[-1]} == {"postable"}
+    assert_truth(house, house.company.nights()[-1])
+
+
+def test_delta_and_reverse_and_repost_end_in_the_same_balances(house: Warehouse, corrected: dict[str, Any]) -> None:
+    """I3, I7, I8: whatever the policy, the books hold the candidate journals once, and nothing is left to correct."""
+    assert {r["kind"] for r in house.query("select distinct kind from raw_c4.outbox")} == {
+        "original", "delta", "reversal", "repost",
+    }  # fmt: skip
+    assert house.query("from marts.journal_corrections") == []
+    assert not house.query(
+        """
+        with books as (
+            select entity_id, outlet_id, account_code, sum(amount) as amount
+            from marts.gl_journal_lines where origin = 'platform' group by all
+        ), candidates as (
+            select entity_id, outlet_id, account_code, sum(debit - credit) as amount
+            from marts.journal_lines join marts.journals using (entity_id, outlet_id, business_date, journal_type)
+            where is_postable group by all
+        )
+        from books full join candidates using (entity_id, outlet_id, account_code)
+        where coalesce(books.amount, 0) <> coalesce(candidates.amount, 0)
+        """
+    )
+    assert export(house, POLICIES, house.now) == 0
+    amended = house.query("from marts.outlet_days where state = 'amended'")
+    assert {d["reason"] for d in amended} == {"corrected after posting"}
+    assert {d["outlet_id"] for d in amended} >= {"JKT-001", "MKS-001", "SYD-001"}
+
+
+def test_trial_balance_and_read_back_after_the_close(house: Warehouse, corrected: dict[str, Any]) -> None:
+    """The books balance per entity; the one document that a person deleted in the target is the one that fails R5."""
+    assert not house.query(
+        "from marts.trial_balance select entity_id, period, sum(balance) as b group by all having b <> 0"
+    )
+    assert house.query("select count(*) as n from marts.trial_balance where account_code = '8010'")[0]["n"] == 2
+    failed = house.query("from marts.reconciliations where status = 'fail' and rule <> 'R2'")
+    (reference,) = house.query("select min(reference) as reference from raw_c4.outbox")
+    assert [(f["rule"], f["measure"].split()[-1]) for f in failed] == [("R5", reference["reference"])]
+    passed = house.query("select rule, count(*) as n from marts.reconciliations where status = 'pass' group by all")
+    assert {row["rule"] for row in passed} >= {"R1", "R2", "R5", "R7"}
+    pending = {r["rule"] for r in house.query("from marts.reconciliations where status = 'pending'")}
+    assert pending == {"R3", "R4", "R6", "R8", "R9", "R10"}
+
+
+def exact(value: Decimal) -> Decimal:
+    return value.quantize(CENT)
