@@ -44,7 +44,7 @@ class Meta(msgspec.Struct, frozen=True):
 
     number: int
     scope: str
-    kind: str = "page"  # page | file | rejected
+    kind: str = "page"  # page | file | rejected | done (the scope of a `replace` stream was read to its end)
     constants: dict[str, str] = {}
 
 

@@ -3,21 +3,26 @@
 Extraction and normalising run without the warehouse (several integrations at once if the machine allows); only the
 state sync and the load hold the write lock. Pages are landed before they are decoded, so whatever reached us can be
 replayed without the vendor. Tables are yielded to dlt as Arrow in bounded chunks: memory does not grow with size.
+Only a `replace` stream is held in memory, scope by scope: its rows count when its scope was read to the end.
 """
 
 from __future__ import annotations
 
+import logging
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import dlt
 import pyarrow as pa
 from dlt.extract import DltResource
+from dlt.pipeline.exceptions import PipelineStepFailed
 
-from ingestion.core import progress
+from ingestion.core import progress, warehouse
 from ingestion.core.errors import ApiError
 from ingestion.core.failpoints import failpoint
 from ingestion.core.fetch import Event, Page, ScopeDone, ScopeFailed
@@ -29,8 +34,12 @@ from ingestion.core.warehouse import destination, write_lock
 
 CHUNK_ROWS = 100_000
 SEQ_PER_RUN = 10**10
-SEQ_PER_PAGE = 10**5
 DRIFT_PAGES = 3  # pages of a stream and run whose first record is held against its wire type
+
+os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
+os.environ.setdefault("LOAD__DELETE_COMPLETED_JOBS", "true")  # landing keeps what came; dlt need not
+
+log = logging.getLogger(__name__)
 
 Events = Callable[[Stream, Mapping[str, str]], Iterator[Event]]
 
@@ -50,6 +59,7 @@ class StreamResult:
     drift: set[str] = field(default_factory=set)
     new_drift: set[str] = field(default_factory=set)  # drift that no earlier run had seen
     loaded_keys: set[str] | None = None
+    emptied: set[str] = field(default_factory=set)  # scopes of a `replace` stream that have no rows any more
 
     @property
     def read(self) -> set[str]:
@@ -106,13 +116,44 @@ class Loader:
         )
 
     def prepare(self) -> None:
-        """Finish what a killed run left behind and take over the state that was committed with the rows."""
+        """Finish what a killed run left behind and take over the state that was committed with the rows.
+
+        What cannot be finished is given up: its cursors are not in the warehouse, so this run reads it again.
+        """
         with write_lock(self.settings):
             if self.pipeline.has_pending_data:
-                if self.pipeline.list_extracted_load_packages():
-                    self.pipeline.normalize()
-                self.pipeline.load()
+                try:
+                    if self.pipeline.list_extracted_load_packages():
+                        self.pipeline.normalize()
+                    self._begin_anew()
+                    self.pipeline.load()
+                except PipelineStepFailed as error:
+                    log.warning("%s: gave up an unfinished load (%s)", self.integration_id, type(error).__name__)
+                    self.pipeline = self.pipeline.drop()
             self.pipeline.sync_destination()
+
+    def _begin_anew(self) -> None:
+        """Make a half-loaded package an unloaded one.
+
+        dlt would go on where it stopped and merge from staging tables that another account of the vendor has filled
+        meanwhile, or that hold a file twice (written, and the process died before it was ticked off).
+        """
+        packages = self.pipeline._get_load_storage().normalized_packages
+        for load_id in packages.list_packages():
+            folder = Path(packages.storage.make_full_path(packages.get_package_path(load_id)))
+            if not (folder / packages.APPLIED_SCHEMA_UPDATES_FILE_NAME).exists():
+                continue
+            jobs = [
+                path for state in ("new_jobs", "started_jobs", "completed_jobs") for path in folder.glob(f"{state}/*")
+            ]
+            for path in jobs:
+                if path.suffix == ".sql":
+                    path.unlink()  # a merge: made again when its table has been loaded
+                else:
+                    path.rename(folder / "new_jobs" / path.name)
+            for marker in folder.glob(f"{packages.PENDING_TRANSITIONS_FOLDER}/*"):
+                marker.unlink()
+            (folder / packages.SCHEMA_UPDATES_FILE_NAME).write_text("{}")  # without it staging is not emptied first
 
     def run(
         self,
@@ -123,9 +164,11 @@ class Loader:
         run_id: int,
         until: datetime | None,
         watch_keys: Mapping[str, set[str]] | None = None,
+        whole: bool = True,
     ) -> list[StreamResult]:
         """Extract, normalise and load. `until` moves the cursors of the scopes that were read to their end; a
         replay passes None and moves none. `watch_keys` (stream -> record keys) asks which of those keys loaded.
+        `whole` is False when the pages are a selection: a `replace` stream is then merged record by record.
         Raises what dlt raises when the warehouse refuses; nothing is then committed, and the next run repeats it.
         """
         results = []
@@ -142,6 +185,7 @@ class Loader:
                     first_seq=run_id * SEQ_PER_RUN + number * (SEQ_PER_RUN // 100),
                     until=until,
                     watch=(watch_keys or {}).get(stream.name, set()),
+                    by_scope=whole and stream.write == "replace",
                 )
             )
 
@@ -154,6 +198,7 @@ class Loader:
         failpoint("load.extracted")
         with write_lock(self.settings):
             self.pipeline.load()
+            self._clear_emptied(results)
         failpoint("load.loaded")
         return results
 
@@ -167,32 +212,51 @@ class Loader:
         first_seq: int,
         until: datetime | None,
         watch: set[str],
+        by_scope: bool,
     ) -> DltResource:
         decoder = PageDecoder(stream, self.integration_id, self.hasher)
-        root_key = stream.root.key
+        next_seq = first_seq
+        chunk = _Chunk()
+        reading: dict[str, list[dict[str, pa.Table]]] = {}  # of a replace stream: scopes under way
+        read: dict[str, list[dict[str, pa.Table]]] = {}  # and scopes read to the end, the last reading of each
+        spoiled: set[str] = set()  # scopes under way of which something could not be read
 
-        def handle(event: Page, reference: str, chunk: _Chunk) -> None:
-            seq = first_seq + result.pages * SEQ_PER_PAGE
+        def decode(event: Page, reference: str) -> dict[str, pa.Table]:
+            nonlocal next_seq
             result.pages += 1
             result.bytes += len(event.content)
             if event.kind == "file":
-                return
+                return {}
             decoded = decoder.decode(
-                event.content, seq=seq, scope=event.scope, landing=reference, constants=event.constants
+                event.content, seq=next_seq, scope=event.scope, landing=reference, constants=event.constants
             )
+            next_seq += decoded.rows + len(decoded.rejects)
             result.rejects += [(reject, reference) for reject in decoded.rejects]
             if result.pages <= DRIFT_PAGES:
                 result.drift |= decoded.drift
-            for name, table in decoded.tables.items():
+            if any(reject.kind == "page" for reject in decoded.rejects) or (decoded.rejects and not decoded.rows):
+                spoiled.add(event.scope)
+            return decoded.tables
+
+        def take(tables: Mapping[str, pa.Table]) -> Iterator[Any]:
+            for name, table in tables.items():
                 result.rows[name] = result.rows.get(name, 0) + table.num_rows
-            if watch:
-                keys = _keys(decoded.tables[stream.root.name], root_key)
+            if watch and tables:
+                keys = _keys(tables[stream.root.name], stream.root.key)
                 result.loaded_keys = (result.loaded_keys or set()) | (watch & keys)
-            chunk.add(decoded.tables)
+            chunk.add(tables)
+            if chunk.rows >= CHUNK_ROWS:
+                yield from self._marked(stream, chunk.take(), by_scope)
+
+        def end(scope: str) -> None:
+            result.done.add(scope)
+            tables = reading.pop(scope, [])
+            if by_scope and scope not in spoiled:
+                read[scope] = tables
+            spoiled.discard(scope)
 
         def generate() -> Iterator[Any]:
             cursors: dict[str, str] = dlt.current.resource_state().setdefault("complete_until", {})
-            chunk = _Chunk()
             batch = batch_for(stream) if batch_for else None
             with batch or _nowhere() as landing:
                 for event in events(stream, dict(cursors)):
@@ -200,48 +264,86 @@ class Loader:
                         reference = event.reference
                         if landing is not None:
                             reference = landing.add(event.content, event.scope, event.constants, event.kind)
-                        handle(event, reference, chunk)
+                        tables = decode(event, reference)
                         progress.advance(self.integration_id, stream.name, pages=1)
-                        if chunk.rows >= CHUNK_ROWS:
-                            yield from self._marked(stream, chunk.take())
+                        if by_scope:
+                            reading.setdefault(event.scope, []).append(tables)
+                        else:
+                            yield from take(tables)
                     elif isinstance(event, Reject):
                         result.rejects.append((event, landing.name if landing is not None else ""))
                     elif isinstance(event, ScopeDone):
-                        result.done.add(event.scope)
+                        end(event.scope)
+                        if by_scope and landing is not None:
+                            landing.add(b"", event.scope, {}, "done")
                     elif isinstance(event, ScopeFailed):
                         result.failed[event.scope] = event.error
             if batch is not None and batch.pages:
                 result.batch = batch.name
-            yield from self._marked(stream, chunk.take())
+            for scope, pages in read.items():
+                if not any(table.num_rows for tables in pages for table in tables.values()):
+                    result.emptied.add(scope)
+                for tables in pages:
+                    yield from take(tables)
+            yield from self._marked(stream, chunk.take(), by_scope)
             if until is not None:
                 for scope in result.read:
                     cursors[scope] = until.isoformat()
 
         return dlt.resource(generate, name=stream.name, write_disposition="append")
 
-    def _marked(self, stream: Stream, tables: Mapping[str, pa.Table]) -> Iterator[Any]:
+    def _marked(self, stream: Stream, tables: Mapping[str, pa.Table], by_scope: bool) -> Iterator[Any]:
         for table in stream.tables:
             arrow = tables.get(table.name)
             if arrow is not None:
-                yield dlt.mark.with_hints(arrow, self._hints(stream, table), create_table_variant=True)
+                yield dlt.mark.with_hints(arrow, self._hints(stream, table, by_scope), create_table_variant=True)
 
-    def _hints(self, stream: Stream, table: Table) -> Any:
+    def _hints(self, stream: Stream, table: Table, by_scope: bool) -> Any:
         """Roots merge on their key, the newest version winning. Children merge on their root: what a new delivery
         of the root no longer has is gone. A `replace` stream merges on its whole scope.
         """
+        disposition: Any = {"disposition": "merge", "strategy": "delete-insert"}
         keys: dict[str, Any] = {}
         if table is stream.root:
             keys["primary_key"] = ["integration_id", *table.key]
             keys["columns"] = {"c4_version": {"name": "c4_version", "dedup_sort": "desc"}}
-        if stream.write == "replace":
+        if by_scope:
             keys["merge_key"] = ["integration_id", "c4_scope"]
         elif table is not stream.root:
             keys["merge_key"] = ["integration_id", *(f"root_{name}" for name in stream.root.key)]
-        return dlt.mark.make_hints(
-            table_name=table.name,
-            write_disposition={"disposition": "merge", "strategy": "delete-insert"},
-            **keys,
-        )
+        if stream.root.version and not by_scope:
+            disposition["source_filter"] = self._not_outdated(stream, table)
+        return dlt.mark.make_hints(table_name=table.name, write_disposition=disposition, **keys)
+
+    def _not_outdated(self, stream: Stream, table: Table) -> str:
+        """SQL that leaves out deliveries of records whose root the warehouse has in a newer version."""
+        dataset, root = self.connector.dataset, stream.root
+        prefix = "" if table is root else "root_"
+        names = {"integration_id": "integration_id", **{f"{prefix}{name}": name for name in root.key}}
+        key = ", ".join(f'"{name}"' for name in names)
+        staged = f'(select {key}, max(c4_version) as version from {dataset}_staging."{table.name}" group by {key})'  # noqa: S608
+        same = " and ".join(f'present."{theirs}" = staged."{name}"' for name, theirs in names.items())
+        newer = f'{dataset}."{root.name}" as present join {staged} as staged on {same}'
+        outdated = ", ".join(f'staged."{name}"' for name in names)
+        return f"row({key}) not in (select row({outdated}) from {newer} and present.c4_version > staged.version)"  # noqa: S608
+
+    def _clear_emptied(self, results: Iterable[StreamResult]) -> None:
+        """Delete the rows of scopes that were read as empty: dlt's merge deletes only where rows have come."""
+        emptied = [(self.connector.stream(result.stream), scope) for result in results for scope in result.emptied]
+        if not emptied:
+            return
+        with warehouse.connect(self.settings, read_only=False) as connection:
+            found = connection.execute(
+                "select table_name from information_schema.tables where table_schema = ?", [self.connector.dataset]
+            ).fetchall()
+            for stream, scope in emptied:
+                for table in stream.tables:
+                    if (table.name,) in found:
+                        connection.execute(
+                            f'delete from {self.connector.dataset}."{table.name}" '  # noqa: S608
+                            "where integration_id = ? and c4_scope = ?",
+                            [self.integration_id, scope],
+                        )
 
 
 class _nowhere:

@@ -17,7 +17,7 @@ from ingestion.core.landing import Batch
 from ingestion.core.load import Loader, StreamResult
 from ingestion.core.platform import Platform
 from ingestion.core.records import Reject
-from ingestion.core.spec import Stream
+from ingestion.core.spec import Connector, Stream
 
 
 @dataclass(slots=True)
@@ -57,7 +57,7 @@ def sync(
     """Read every stream (or those named in `only`) up to the platform's `as_of`. Never raises for a vendor's fault."""
     integration = platform.config.integration(integration_id)
     connector = platform.connector(integration_id)
-    streams = [stream for stream in connector.streams if only is None or stream.name in set(only)]
+    streams = _chosen(connector, only)
     zones = platform.zones(integration)
     as_of = platform.settings.as_of
     file_ledger = files.FileLedger.open(platform.ops.sessions, integration_id)
@@ -99,6 +99,9 @@ def sync(
         report.files = file_ledger.finished(stream.name for stream in connector.streams)
     except ApiError as error:
         report.error = str(error)
+    except Exception as error:
+        report.error = type(error).__name__  # its text may hold data
+        raise
     finally:
         _record(platform, report, streams, as_of)
     return report
@@ -120,7 +123,7 @@ def replay(
     record wins as it did when it came.
     """
     connector = platform.connector(integration_id)
-    streams = [stream for stream in connector.streams if only is None or stream.name in set(only)]
+    streams = _chosen(connector, only)
     wanted = set(references) if references is not None else None
     chosen = set(batches) if batches is not None else None
     if wanted is not None:
@@ -132,6 +135,9 @@ def replay(
                 continue
             for page in platform.landing.pages(name):
                 if wanted is not None and page.reference not in wanted:
+                    continue
+                if page.meta.kind == "done":
+                    yield fetch.ScopeDone(page.meta.scope)
                     continue
                 content = (patched or {}).get(page.reference, page.content)
                 kind = "page" if page.meta.kind == "rejected" else page.meta.kind
@@ -149,10 +155,19 @@ def replay(
             run_id=run_id,
             until=None,
             watch_keys=platform.ops.open_reject_keys(integration_id),
+            whole=wanted is None,
         )
+    except Exception as error:
+        report.error = type(error).__name__
+        raise
     finally:
         _record(platform, report, streams, None)
     return report
+
+
+def _chosen(connector: Connector, only: Iterable[str] | None) -> list[Stream]:
+    names = None if only is None else set(only)
+    return [stream for stream in connector.streams if names is None or stream.name in names]
 
 
 def _record(platform: Platform, report: SyncReport, streams: Iterable[Stream], until: datetime | None) -> None:

@@ -31,12 +31,12 @@ class WarehouseBusyError(Exception):
 
 @contextmanager
 def write_lock(settings: Settings) -> Iterator[None]:
-    """Hold the warehouse. Reentrant within a thread's nesting only through separate calls: keep it short."""
+    """Hold the warehouse, briefly. A thread that holds it may take it again; others wait."""
     if not settings.is_duckdb:
         raise ConfigError("this version keeps its warehouse in DuckDB; set C4_WAREHOUSE to duckdb:///path")
     settings.data.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(settings.data / "warehouse.lock", timeout=LOCK_TIMEOUT):
+        with FileLock(settings.data / "warehouse.lock", timeout=LOCK_TIMEOUT, is_singleton=True):
             yield
     except Timeout as error:
         raise WarehouseBusyError(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json as jsonlib
 import os
 import sys
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
 
@@ -36,13 +38,23 @@ def table(title: str, rows: list[dict[str, object]], empty: str = "nothing") -> 
     for name in rows[0]:
         view.add_column(name.replace("_", " "), justify="right" if _numeric(rows, name) else "left", overflow="fold")
     for row in rows:
-        view.add_row(*("" if value is None else str(value) for value in row.values()))
+        view.add_row(*(_text(value) for value in row.values()))
     console.print(view)
+
+
+def _text(value: object) -> str:
+    """How a value is shown: amounts without idle zeros, times to the minute."""
+    if isinstance(value, Decimal):
+        whole = value == value.to_integral_value()
+        return f"{value:,.0f}" if whole else f"{value.normalize():,f}"
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M %Z}"
+    return "" if value is None else str(value)
 
 
 def _numeric(rows: list[dict[str, object]], name: str) -> bool:
     values = [row[name] for row in rows if row[name] not in (None, "")]
-    return bool(values) and all(str(value).replace(",", "").replace(".", "").lstrip("-").isdigit() for value in values)
+    return bool(values) and all(isinstance(value, int | float | Decimal) for value in values)
 
 
 @app.command()
@@ -56,6 +68,32 @@ def demo(
     from orchestration.cli.demo import run_demo
 
     raise typer.Exit(run_demo(Settings.load(), outlets=outlets, days=days, checks=checks, as_json=as_json))
+
+
+@app.command()
+def night(
+    as_of: Annotated[str | None, typer.Option(help="Logical time, ISO 8601 with a zone; now without it.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run one night here and now: the job that the schedule starts. Exits 1 if a step failed."""
+    from orchestration.night import run_night
+
+    settings = Settings.load(as_of=datetime.fromisoformat(as_of) if as_of else None)
+    result = run_night(settings, settings.as_of)
+    report = {
+        "success": result.success,
+        "run_id": result.run_id,
+        "errors": result.errors,
+        "failed_checks": [f"{severity} {name}" for name, severity in result.failed_checks],
+        "seconds": {name: round(value, 2) for name, value in result.seconds.items()},
+    }
+    if as_json:
+        print(jsonlib.dumps(report))
+    else:
+        table("Steps", [{"step": name, "seconds": value} for name, value in report["seconds"].items()])  # type: ignore[attr-defined]
+        for problem in (*result.errors, *report["failed_checks"]):  # type: ignore[misc]
+            console.print(f"[red]{problem}[/red]")
+    raise typer.Exit(0 if result.success else 1)
 
 
 @app.command()

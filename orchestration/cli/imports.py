@@ -24,8 +24,8 @@ def run_import(settings: Settings, file: Path, mapping: Path, *, as_json: bool) 
     with console.status(f"reading {file.name}"):
         report = import_file(settings, file, mapping)
     with console.status("building the marts"):
-        build_marts(Platform.open(settings))
-    with duckdb.connect(str(settings.published_path), read_only=True) as marts:
+        build_marts(Platform.open(report.settings))
+    with duckdb.connect(str(report.settings.published_path), read_only=True) as marts:
         row = marts.execute(
             """
             select count(distinct c.check_id), coalesce(sum(l.lines), 0), coalesce(sum(l.net_sales), 0),
@@ -57,7 +57,7 @@ def run_import(settings: Settings, file: Path, mapping: Path, *, as_json: bool) 
         "last_business_date": str(row[4]),
         "journals": journals[0],
         "unbalanced_journals": unbalanced[0],
-        "marts": str(settings.published_path),
+        "marts": str(report.settings.published_path),
         "seconds": round(time.monotonic() - started, 1),
     }
     if as_json:

@@ -14,17 +14,7 @@ from ingestion.core.platform import Platform
 from ingestion.core.settings import Settings
 from orchestration.cli.app import console, table
 
-LISTED = (
-    "reference",
-    "document_key",
-    "target",
-    "kind",
-    "posting_date",
-    "total_debit",
-    "line_count",
-    "status",
-    "external_id",
-)
+LISTED = ("reference", "document_key", "target", "posting_date", "total_debit", "status", "external_id")
 
 
 def _documents(platform: Platform) -> list[dict[str, Any]]:
@@ -60,8 +50,8 @@ def show_journal(settings: Settings, reference: str, *, as_json: bool) -> None:
             "account": line["account_code"],
             "in target": line["target_account"],
             "component": line["component"],
-            "debit": f"{line['amount']:,}" if line["amount"] > 0 else "",
-            "credit": f"{-line['amount']:,}" if line["amount"] < 0 else "",
+            "debit": line["amount"] if line["amount"] > 0 else None,
+            "credit": -line["amount"] if line["amount"] < 0 else None,
         }
         for line in platform.ops.snapshot()["outbox_lines"][1]
         if line["reference"] == document["reference"]
@@ -73,7 +63,10 @@ def show_journal(settings: Settings, reference: str, *, as_json: bool) -> None:
     if as_json:
         print(jsonlib.dumps({"document": document, "lines": lines, "history": events}, default=str))
         return
-    table(f"{document['document_key']} ({document['reference']})", [{name: document[name] for name in LISTED[2:]}])
+    table(
+        f"{document['document_key']} ({document['reference']})",
+        [{name: document[name] for name in (*LISTED[2:], "kind", "line_count")}],
+    )
     table("Lines", lines)
     table("History", events)
 
@@ -83,11 +76,11 @@ def drill_journal(settings: Settings, reference: str, *, component: str | None, 
     document = _find(Platform.open(settings), reference)
     key = [document["entity_id"], document["outlet_id"], document["business_date"], document["journal_type"]]
     sql = """
-        select component, account_code, source_table, source_id, amount
+        select component, account_code, source_type, source_id, amount
         from marts.journal_line_sources
         where entity_id = ? and outlet_id = ? and business_date = ? and journal_type = ?
             and (? is null or component = ?)
-        order by component, source_table, source_id
+        order by component, source_type, source_id
     """
     with duckdb.connect(str(settings.published_path), read_only=True) as marts:
         cursor = marts.execute(sql, [*key, component, component])
@@ -98,7 +91,9 @@ def drill_journal(settings: Settings, reference: str, *, component: str | None, 
         return
     table(f"Sources of {document['document_key']}", rows[:limit])
     total = sum((row["amount"] for row in rows), Decimal(0))
-    console.print(f"{len(rows)} source rows, sum {total:,} (debit positive); {max(len(rows) - limit, 0)} not shown")
+    console.print(
+        f"{len(rows)} source rows, sum {total.normalize():,f} (debit positive); {max(len(rows) - limit, 0)} not shown"
+    )
 
 
 def approve_journal(settings: Settings, reference: str, who: str) -> int:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
@@ -164,17 +167,34 @@ def test_unknown_tender_goes_to_suspense_and_holds_the_day(tmp_path: Path) -> No
         assert not stand.open_rejects()
 
 
-def test_killed_at_every_step_the_next_night_finishes(tmp_path: Path) -> None:
+KILLED_AT = {
+    "sync": ("load.extracted", "load.loaded"),
+    "export": (
+        "outbox.planned",
+        "outbox.sending_committed",
+        "outbox.sent",
+        "outbox.receipt_stored",
+        "outbox.confirmed",
+    ),
+}
+
+
+def test_killed_at_every_boundary_the_next_night_finishes(tmp_path: Path) -> None:
     """Catches: state that a killed process leaves half done: double rows, double postings, a lock that stays."""
     made = Company.build(outlets=2, days=1, start=FIRST_DAY, checks_per_day=8)
     with Stand.open(tmp_path, made=made, days=1) as stand:
-        for point in ("load.extracted", "load.loaded", "outbox.planned", "outbox.sending_committed", "outbox.sent"):
-            pid = os.fork()
-            if pid == 0:
-                os.environ["C4_FAILPOINT"] = point
-                run_night(stand.settings(), stand.now)
-                os._exit(0)
-            os.waitpid(pid, 0)
+
+        def phase(name: str, **environment: str) -> int:
+            command = [sys.executable, "-m", "tests.e2e.phase", name, stand.now.isoformat()]
+            data = {"C4_DATA": str(stand.root), "C4_CONFIG": str(stand.root / "config")}
+            return subprocess.run(command, env={**os.environ, **data, **environment}, check=False).returncode
+
+        for point in KILLED_AT["sync"]:
+            assert phase("sync", C4_FAILPOINT=point) == -signal.SIGKILL, f"{point} was not reached"
+        assert phase("sync") == 0
+        assert phase("build") == 0
+        for point in KILLED_AT["export"]:
+            assert phase("export", C4_FAILPOINT=point) == -signal.SIGKILL, f"{point} was not reached"
         night(stand)
         with duckdb.connect(str(stand.settings().published_path), read_only=True) as connection:
             assert differences(connection, made.truth(stand.now)) == []

@@ -100,10 +100,10 @@ class Warehouse:
     def dbt(self, *arguments: str) -> dict[str, str]:
         """Run dbt; unique id -> status of every node that ran. Fails the test with dbt's own words."""
         target = self.folder / "target"
-        locations = ["--project-dir", self.project, "--profiles-dir", self.project]
-        locations += ["--target-path", target, "--log-path", self.folder / "logs"]
+        command: list[str | Path] = [DBT, *arguments, "--quiet", "--project-dir", self.project]
+        command += ["--profiles-dir", self.project, "--target-path", target, "--log-path", self.folder / "logs"]
         done = subprocess.run(
-            [DBT, *arguments, "--quiet", *locations],
+            command,
             env=os.environ | {"C4_DBT_DUCKDB_PATH": str(self.path), "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"},
             capture_output=True,
             text=True,
@@ -144,8 +144,8 @@ def create_tables(house: Warehouse, config: Config) -> None:
         for entity, columns in unified_columns().items():
             body = ", ".join(f"{name} {kind}" for name, kind in columns.items())
             connection.execute(f"create table raw_hand.{entity} ({body})")
-        for name, columns in OPERATIONAL.items():
-            connection.execute(f"create table raw_c4.{name} ({columns})")
+        for name, body in OPERATIONAL.items():
+            connection.execute(f"create table raw_c4.{name} ({body})")
         for name, row in TABLES.items():
             schema = reference.row_schema(row)
             items = [msgspec.structs.asdict(item) for item in config.tables[name]]
@@ -795,7 +795,8 @@ def export(house: Warehouse, kind_of: Mapping[str, str], as_of: datetime) -> int
     ):
         key = row["outlet_id"], row["business_date"], row["journal_type"]
         posted[key].append((row["component"], row["account_code"], -row["amount"]))
-    documents, lines = [], []
+    documents: list[dict[str, Any]] = []
+    lines: list[dict[str, Any]] = []
 
     def add(journal: Mapping[str, Any], kind: str, version: int, content: list[tuple[str, str, Decimal]]) -> None:
         reference = f"C4{len(live) + len(documents):014d}"

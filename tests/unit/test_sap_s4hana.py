@@ -365,6 +365,13 @@ def test_an_answer_that_is_no_collection_is_told(running: RunningSandboxes, sand
         list(client(running).pages(GL_LINES, paginator=ODataPaginator()))
 
 
+def test_a_listing_that_goes_round_in_circles_ends(running: RunningSandboxes, sandbox: WatchedSandbox) -> None:
+    """Catches: a sync that never ends because the server's next page is always the same."""
+    sandbox.spoil = lambda *_: Response(200, b'{"d": {"results": [{}], "__next": "https://sap/x?$skiptoken=1"}}')
+    with pytest.raises(PageError, match="same page"):
+        list(client(running).pages(GL_LINES, paginator=ODataPaginator()))
+
+
 def test_what_changes_later_arrives_with_the_next_night(
     running: RunningSandboxes, sandbox: WatchedSandbox, tmp_path: Path
 ) -> None:

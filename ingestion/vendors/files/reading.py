@@ -72,14 +72,16 @@ class Reading:
             if len(self.rejects) > self.mapping.max_rejects:
                 raise FileError(f"{len(self.rejects)} of {self.rows} rows are rejected: is this the right mapping?")
             self._empty(reader, totals)
-            self.days = totals.days()
-            self.control_totals = list(totals.totals()) if self.mapping.control_totals else []
             for group in parts.groups():
+                totals.add_check(group)
                 check = self._check(group, broken)
                 if check is not None:
                     self.count += 1
                     yield check
         self.rejects.sort(key=lambda reject: reject.row)
+        measured = list(totals.totals())
+        self.days = sorted({total.control_date for total in measured})
+        self.control_totals = measured if self.mapping.control_totals else []
 
     def _rows(self, reader: RowReader, totals: ControlTotals, broken: set[tuple[str, str]]) -> Iterator[SaleRow]:
         for number, cells in read_rows(self.source, self.mapping, reader.columns):
@@ -98,7 +100,6 @@ class Reading:
                 with contextlib.suppress(FieldError):  # else the check that it belongs to cannot be told
                     broken.add(reader.key(number, cells))
             else:
-                totals.add(row)
                 yield row
 
     def _check(self, group: list[SaleRow], broken: set[tuple[str, str]]) -> Check | None:
@@ -125,7 +126,7 @@ class Reading:
         try:
             outlet = reader.outlet(blank)
             if outlet is not None and self.mapping.check.business_date is not None:
-                totals.empty_day(outlet, reader.day(outlet, blank)[0])
+                totals.add_empty_day(outlet, reader.day(outlet, blank)[0])
         except FieldError:
             return  # outlet or day stand in the rows that are not there
 

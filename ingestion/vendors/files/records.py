@@ -14,7 +14,7 @@ from typing import Annotated
 from ingestion.core.records import Pii, Record
 
 
-class CheckLine(Record, kw_only=True):
+class CheckLine(Record, kw_only=True, omit_defaults=True):
     """One line; `row` is where it stands in the file (physical line, sheet row or record number, from 1)."""
 
     line_id: str
@@ -40,7 +40,7 @@ class CheckLine(Record, kw_only=True):
             raise ValueError("net_sales: is not gross less discounts, comps and returns")
 
 
-class CheckPayment(Record, kw_only=True):
+class CheckPayment(Record, kw_only=True, omit_defaults=True):
     """One means of payment; `amount` without tip and change."""
 
     payment_id: str
@@ -50,7 +50,7 @@ class CheckPayment(Record, kw_only=True):
     paid_at: datetime
 
 
-class Check(Record, kw_only=True):
+class Check(Record, kw_only=True, omit_defaults=True):
     """One check or refund, as one reading of one file gives it."""
 
     path: str
@@ -83,7 +83,7 @@ class Check(Record, kw_only=True):
     payments: list[CheckPayment] = []
 
 
-class ControlTotal(Record, kw_only=True):
+class ControlTotal(Record, kw_only=True, omit_defaults=True):
     """A sum over the file's own cells for one outlet and day, taken before any check was made of them."""
 
     outlet: str
@@ -93,7 +93,7 @@ class ControlTotal(Record, kw_only=True):
     amount: Decimal
 
 
-class File(Record, kw_only=True):
+class File(Record, kw_only=True, omit_defaults=True):
     """A file as it lies in the folder now: the current reading of its name."""
 
     path: str

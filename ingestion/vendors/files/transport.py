@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 import msgspec
+import zstandard
 
 from ingestion.core.config import ConfigError
 from ingestion.core.errors import AccessError
@@ -56,7 +57,8 @@ class _Read:
         pages = tempfile.SpooledTemporaryFile(PARKED_IN_MEMORY)  # noqa: SIM115 - closed by whoever takes the pages
         try:
             for page in _pages(reading.checks()):
-                pages.write(len(page).to_bytes(LENGTH) + page)
+                parked = zstandard.compress(page, level=1)
+                pages.write(len(parked).to_bytes(LENGTH) + parked)
         except FileError as error:
             return cls(reading, str(error), pages)
         return cls(reading, "", pages)
@@ -70,7 +72,7 @@ class _Read:
         with self.pages:
             self.pages.seek(0)
             while not self.error and (head := self.pages.read(LENGTH)):
-                yield self.pages.read(int.from_bytes(head))
+                yield zstandard.decompress(self.pages.read(int.from_bytes(head)))
 
 
 def fetch_checks(context: FetchContext) -> Iterator[Page]:

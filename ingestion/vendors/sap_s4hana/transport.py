@@ -114,9 +114,11 @@ class ODataPaginator(BasePaginator):
             raise PageError(f"the answer is no OData collection: {error}", response.content) from error
         rows = len(page.results)
         self._read += min(rows, self._rows)
-        self._next = None
+        before, self._next = self._next, None
         if page.next:
             self._next = dict(parse_qsl(urlsplit(page.next).query))
+            if self._next == before:
+                raise PageError("the next page is the same page again", response.content)
         elif total is not None:
             self._has_next_page = rows > 0 and self._read < total
         else:

@@ -1,7 +1,7 @@
 {{ config(materialized='table') }}
 
 -- Checks at their outlet and business date, check-level amounts local and in functional currency. A check of an outlet
--- that configuration does not know has no outlet_id: it stands in mapping_exceptions and nowhere else.
+-- or an integration that configuration does not know has no outlet_id: it stands in mapping_exceptions and nowhere else.
 with located as (
     select
         c.integration_id,
@@ -26,7 +26,7 @@ with located as (
         i.vendor,
         {{ utc_date('c.opened_at') }} as utc_date
     from {{ ref('int_unified__checks') }} as c
-    inner join {{ source('raw_c4', 'integrations') }} as i
+    left join {{ source('raw_c4', 'integrations') }} as i
         on i.integration_id = c.integration_id
     left join {{ source('raw_c4', 'integration_outlets') }} as m
         on m.integration_id = c.integration_id

@@ -16,7 +16,7 @@ with placed as (
         coalesce(w.business_date, p.work_date) as business_date,
         p.updated_at
     from {{ ref('int_unified__punches') }} as p
-    inner join {{ source('raw_c4', 'integrations') }} as i
+    left join {{ source('raw_c4', 'integrations') }} as i
         on i.integration_id = p.integration_id
     left join {{ ref('int_unified__employees') }} as e
         on e.integration_id = p.integration_id

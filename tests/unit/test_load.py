@@ -1,0 +1,490 @@
+"""Loading into a real DuckDB: what two deliveries, a kill, a loss or a failing outlet may leave in the raw tables."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import pyarrow.parquet as pq
+import pytest
+
+from ingestion.core import load, warehouse
+from ingestion.core.errors import RetriableError
+from ingestion.core.fetch import Event, Page, ScopeDone, ScopeFailed
+from ingestion.core.landing import LandingZone
+from ingestion.core.load import Loader, StreamResult
+from ingestion.core.ops.crypto import Keyring
+from ingestion.core.records import Pii, Record, Reject, keyed_hasher
+from ingestion.core.settings import PROJECT_ROOT, Settings
+from ingestion.core.spec import Category, Connector, Cursor, Scope, Stream, Table
+
+AS_OF = datetime(2026, 4, 5, 22, tzinfo=UTC)
+HASHER = keyed_hasher(b"k" * 32)
+
+
+class Line(Record):
+    n: int
+    name: str = "teh"
+
+
+class Check(Record):
+    id: str
+    total: int = 0
+    version: int | None = None
+    guest: Annotated[str | None, Pii.HASH] = None
+    lines: list[Line] = []
+
+
+class Account(Record):
+    code: str
+    name: str = ""
+
+
+LINES = Table("lines", Line, (), path="lines")
+CHECKS = Stream(
+    "checks",
+    (Table("checks", Check, ("id",), version="version"), LINES),
+    scope=Scope.OUTLET,
+    cursor=Cursor(),
+)
+UNVERSIONED = Stream("unversioned", (Table("unversioned", Check, ("id",)), replace(LINES, name="unversioned_lines")))
+ACCOUNTS = Stream("accounts", (Table("accounts", Account, ("code",)),), write="replace")
+SHOP = Connector("shop", Category.POS, "Shop", (CHECKS, UNVERSIONED, ACCOUNTS))
+
+Feed = Mapping[str, Iterable[Event]]  # by stream
+
+
+def page(records: Any, scope: str = "o1") -> Page:
+    return Page(records if isinstance(records, bytes) else msgspec.json.encode(records), scope, {})
+
+
+def whole(*records: Any, scope: str = "o1") -> list[Event]:
+    """One page and the end of its scope."""
+    return [page(list(records), scope), ScopeDone(scope)]
+
+
+@dataclass
+class Store:
+    """One company's data folder: loads what it is fed, tells what the tables hold."""
+
+    root: Path
+    runs: int = 0
+    seen_cursors: list[dict[str, str]] = field(default_factory=list)
+
+    @property
+    def settings(self) -> Settings:
+        return Settings.load(self.root, AS_OF + timedelta(days=self.runs))
+
+    def load(
+        self,
+        feed: Feed,
+        *,
+        account: str = "shop-1",
+        until: bool = True,
+        landing: LandingZone | None = None,
+        **options: Any,
+    ) -> dict[str, StreamResult]:
+        self.runs += 1
+        settings, run_id = self.settings, self.runs
+
+        def events(stream: Stream, cursors: Mapping[str, str]) -> Iterator[Event]:
+            self.seen_cursors.append(dict(cursors))
+            yield from feed[stream.name]
+
+        def batch(stream: Stream) -> Any:
+            assert landing is not None
+            return landing.batch("shop", account, stream.name, settings.as_of, run_id)
+
+        loader = Loader(settings, SHOP, account, HASHER)
+        loader.prepare()
+        results = loader.run(
+            [stream for stream in SHOP.streams if stream.name in feed],
+            events,
+            batch if landing else None,
+            run_id=run_id,
+            until=settings.as_of if until else None,
+            **options,
+        )
+        return {result.stream: result for result in results}
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        with warehouse.connect(self.settings) as connection:
+            return connection.execute(sql).fetchall()
+
+    def checks(self) -> list[tuple[Any, ...]]:
+        return self.query("select id, total from raw_shop.checks order by all")
+
+    def lines(self, table: str = "lines", root: str = "checks") -> list[tuple[Any, ...]]:
+        """The current lines, joined as staging joins them."""
+        return self.query(
+            f"select r.id, c.n from raw_shop.{table} c join raw_shop.{root} r "
+            "on r.integration_id = c.integration_id and r.id = c.root_id and r.c4_seq = c.c4_seq order by all"
+        )
+
+    def accounts(self) -> list[tuple[Any, ...]]:
+        return self.query("select c4_scope, code from raw_shop.accounts order by all")
+
+    def table(self, name: str) -> list[tuple[Any, ...]]:
+        """Every row without what tells one delivery from another."""
+        return self.query(f"select * exclude (c4_seq, c4_version, c4_landing) from raw_shop.{name} order by all")
+
+    def cursors(self) -> dict[str, str]:
+        """The cursors that the next run will start from."""
+        self.load({"checks": []}, until=False)
+        return self.seen_cursors[-1]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path)
+
+
+def check(name: str, total: int = 0, version: int | None = None, lines: int = 0) -> dict[str, Any]:
+    made: dict[str, Any] = {"id": name, "total": total, "lines": [{"n": n} for n in range(1, lines + 1)]}
+    return made if version is None else made | {"version": version}
+
+
+# Merging
+
+
+def test_loading_twice_equals_loading_once(store: Store) -> None:
+    """Catches: look-back windows that double checks or lines."""
+    feed = {
+        "checks": whole(check("a", 1, 1, 2), check("b", 2, 1, 1)),
+        "unversioned": whole(check("a", 1, lines=2)),
+        "accounts": whole({"code": "1"}),
+    }
+    store.load(feed)
+    tables = ["checks", "lines", "unversioned", "unversioned_lines", "accounts"]
+    first = {name: store.table(name) for name in tables}
+    assert all(first.values())
+    store.load(feed)
+    assert {name: store.table(name) for name in tables} == first
+    assert store.lines() == [("a", 1), ("a", 2), ("b", 1)]
+
+
+def test_the_newest_version_wins_within_a_load_and_between_loads(store: Store) -> None:
+    """Catches: a late edit undone by an older page that was read after it, today or by a replay."""
+    store.load({"checks": [page([check("a", 20, 2, 2)]), page([check("a", 10, 1, 3)]), ScopeDone("o1")]})
+    assert (store.checks(), store.lines()) == ([("a", 20)], [("a", 1), ("a", 2)])
+    store.load({"checks": whole(check("a", 10, 1, 3), check("b", 1, 1, 1))})
+    assert store.checks() == [("a", 20), ("b", 1)]
+    assert store.lines() == [("a", 1), ("a", 2), ("b", 1)]
+    store.load({"checks": whole(check("a", 10, 1, 3), check("a", 30, 3, 1))})
+    assert (store.checks(), store.lines()) == ([("a", 30), ("b", 1)], [("a", 1), ("b", 1)])
+    store.load({"checks": whole(check("a", 31, 3, 2))})  # the same stamp: the later reading
+    assert (store.checks()[0], store.lines()) == (("a", 31), [("a", 1), ("a", 2), ("b", 1)])
+
+
+def test_without_a_version_the_later_reading_wins(store: Store) -> None:
+    store.load({"unversioned": [page([check("a", 1, lines=2)]), page([check("a", 2, lines=1)]), ScopeDone("o1")]})
+    assert store.query("select total from raw_shop.unversioned") == [(2,)]
+    assert store.lines("unversioned_lines", "unversioned") == [("a", 1)]
+    store.load({"unversioned": whole(check("a", 3))})
+    assert store.query("select total from raw_shop.unversioned") == [(3,)]
+
+
+def test_lines_that_the_vendor_removed_are_no_longer_current(store: Store) -> None:
+    """Catches: sales that stay in the books although the check lost the line, or all of its lines."""
+    store.load({"checks": whole(check("a", 1, 1, 3), check("b", 1, 1, 2))})
+    store.load({"checks": whole(check("a", 1, 2, 1), check("b", 1, 2, 0))})
+    assert store.lines() == [("a", 1)]
+
+
+def test_records_of_one_long_page_do_not_share_their_number(store: Store) -> None:
+    """Catches: a page longer than any limit whose last records pass for those of the next page."""
+    store.load({"unversioned": [page([check(str(n)) for n in range(100_001)]), page([check("last"), check("0", 5)])]})
+    assert store.query("select count(distinct c4_seq), count(*) from raw_shop.unversioned") == [(100_002, 100_002)]
+    assert store.query("select total from raw_shop.unversioned where id = '0'") == [(5,)]
+
+
+def test_empty_pages_and_no_pages_load_nothing_and_move_the_cursor(store: Store) -> None:
+    """Catches: a quiet night that fails, or that is read again for ever."""
+    results = store.load({"checks": [page([]), ScopeDone("o1"), ScopeDone("o2")]})
+    assert results["checks"].status == "ok"
+    assert sum(results["checks"].rows.values()) == 0
+    assert store.cursors() == {name: "2026-04-06T22:00:00+00:00" for name in ("o1", "o2")}
+
+
+def test_two_accounts_of_a_vendor_live_side_by_side(store: Store) -> None:
+    """Catches: an account that overwrites or clears the rows of another with the same keys."""
+    feed = {"checks": whole(check("a", 1, 1, 1)), "accounts": whole({"code": "1"}, {"code": "2"})}
+    store.load(feed)
+    store.load({"checks": whole(check("a", 2, 1, 2)), "accounts": whole({"code": "9"})}, account="shop-2")
+    store.load({"checks": whole(check("a", 3, 2, 1)), "accounts": whole({"code": "1"})})
+    assert store.query("select integration_id, total from raw_shop.checks order by all") == [
+        ("shop-1", 3),
+        ("shop-2", 2),
+    ]
+    assert store.lines() == [("a", 1), ("a", 1), ("a", 2)]
+    assert store.query("select integration_id, code from raw_shop.accounts order by all") == [
+        ("shop-1", "1"),
+        ("shop-2", "9"),
+    ]
+    assert store.seen_cursors[-1] == {"o1": "2026-04-06T22:00:00+00:00"} or store.seen_cursors[-1] == {}
+
+
+def test_personal_data_reaches_no_file(store: Store) -> None:
+    """Catches: a raw phone number in the warehouse or in dlt's working folder."""
+    store.load({"checks": whole(check("a", 1, 1) | {"guest": "+62811000999"})})
+    assert store.query("select guest from raw_shop.checks") == [(HASHER("+62811000999"),)]
+    for path in store.root.rglob("*"):
+        assert not path.is_file() or b"+62811000999" not in path.read_bytes()
+
+
+# Replace streams
+
+
+def test_rows_that_disappeared_are_gone_scope_by_scope(store: Store) -> None:
+    """Catches: a closed account that stays for ever, another outlet's rows swept away."""
+    store.load({"accounts": [*whole({"code": "1"}, {"code": "2"}), *whole({"code": "3"}, scope="o2")]})
+    store.load({"accounts": whole({"code": "2"}, {"code": "4"})})
+    assert store.accounts() == [("o1", "2"), ("o1", "4"), ("o2", "3")]
+
+
+def test_a_list_that_became_empty_empties_its_scope_only(store: Store) -> None:
+    """Catches: the last row of a list, which never disappears."""
+    store.load({"accounts": [*whole({"code": "1"}), *whole({"code": "3"}, scope="o2")]})
+    store.load({"accounts": whole({"code": "9"})}, account="shop-2")
+    store.load({"accounts": [page([]), ScopeDone("o1")]})
+    assert store.accounts() == [("o1", "9"), ("o2", "3")]
+    store.load({"accounts": [ScopeDone("o2")]})
+    assert store.accounts() == [("o1", "9")]
+
+
+INCOMPLETE: dict[str, list[Event]] = {
+    "failed after its first page": [page([{"code": "1"}]), ScopeFailed("o1", RetriableError("away"))],
+    "failed at once": [ScopeFailed("o1", RetriableError("away"))],
+    "a page that cannot be read": [page([{"code": "1"}]), page(b'[{"code"'), ScopeDone("o1")],
+    "only an unreadable page": [page(b"<html>"), ScopeDone("o1")],
+    "no record that fits": [page([{"kode": "1"}, {"kode": "2"}]), ScopeDone("o1")],
+}
+
+
+@pytest.mark.parametrize("name", INCOMPLETE)
+def test_half_a_list_replaces_nothing(store: Store, name: str) -> None:
+    """Catches: a chart of accounts that loses everything on the pages that did not arrive."""
+    store.load({"accounts": [*whole({"code": "1"}, {"code": "2"}), *whole({"code": "3"}, scope="o2")]})
+    results = store.load({"accounts": [*INCOMPLETE[name], *whole({"code": "4"}, scope="o2")]})
+    assert store.accounts() == [("o1", "1"), ("o1", "2"), ("o2", "4")]
+    assert results["accounts"].rows == {"accounts": 1}
+
+
+def test_a_selection_of_records_is_merged_into_the_list(store: Store) -> None:
+    """Catches: one mended record that sweeps away the rest of the list."""
+    store.load({"accounts": whole({"code": "1"}, {"code": "2"})})
+    results = store.load(
+        {"accounts": [page([{"code": "2", "name": "mended"}])]},
+        until=False,
+        whole=False,
+        watch_keys={"accounts": {"2", "3"}},
+    )
+    assert results["accounts"].loaded_keys == {"2"}
+    assert store.query("select code, name from raw_shop.accounts order by all") == [("1", ""), ("2", "mended")]
+    store.load({"accounts": whole({"code": "2"})})  # and the next night replaces as before
+    assert store.accounts() == [("o1", "2")]
+
+
+def test_the_last_whole_reading_counts_when_several_are_replayed(store: Store, tmp_path: Path) -> None:
+    """Catches: rows of older nights that come back with a replay, a half night that wins over a whole one."""
+    landing = LandingZone(str(tmp_path / "landing"), Keyring((b"k" * 32,)).cipher("landing"))
+    nights: list[list[Event]] = [
+        whole({"code": "1"}, {"code": "2"}),
+        [*whole({"code": "2"}), ScopeDone("o2")],
+        [page([{"code": "3"}]), ScopeFailed("o1", RetriableError("away"))],
+    ]
+    for night in nights:
+        store.load({"accounts": night}, landing=landing)
+    assert store.accounts() == [("o1", "2")]
+    fresh = Store(tmp_path / "fresh")
+
+    def landed() -> Iterator[Event]:
+        for name in landing.batches("shop", "shop-1", "accounts"):
+            for found in landing.pages(name):
+                if found.meta.kind == "done":
+                    yield ScopeDone(found.meta.scope)
+                else:
+                    yield Page(found.content, found.meta.scope, found.meta.constants, reference=found.reference)
+
+    fresh.load({"accounts": landed()}, until=False)
+    assert fresh.accounts() == [("o1", "2")]
+
+
+# Cursors
+
+
+def test_a_cursor_moves_only_where_everything_was_read(store: Store) -> None:
+    """Catches: a window that is never read again although part of it did not arrive."""
+    results = store.load(
+        {
+            "checks": [
+                *whole(check("a", 1, 1), scope="o1"),
+                page([check("b", 1, 1)], "o2"),
+                ScopeFailed("o2", RetriableError("away")),
+                page(b"<html>", "o3"),
+                ScopeDone("o3"),
+                *whole(check("c", 1, 1), {"id": 5}, scope="o4"),
+                Reject("f.csv#1", "total", "is no number", scope="o4"),
+            ]
+        }
+    )["checks"]
+    assert store.cursors() == {name: "2026-04-06T22:00:00+00:00" for name in ("o1", "o4")}
+    assert store.checks() == [("a", 1), ("b", 1), ("c", 1)]  # what came of a failed outlet is kept
+    assert results.status == "partial"
+    assert results.error == "away"
+    assert [(reject.scope, reject.kind) for reject, _ in results.rejects] == [
+        ("o3", "page"),
+        ("o4", "record"),
+        ("o4", "record"),
+    ]
+
+
+def test_a_replay_moves_no_cursor(store: Store) -> None:
+    store.load({"checks": whole(check("a", 1, 1))})
+    store.load({"checks": whole(check("b", 1, 1), scope="o2")}, until=False)
+    assert store.cursors() == {"o1": "2026-04-06T22:00:00+00:00"}
+
+
+def test_cursors_come_back_from_the_warehouse_when_the_working_folder_is_lost(store: Store) -> None:
+    """Catches: everything read again from the start after a move to another machine."""
+    store.load({"checks": whole(check("a", 1, 1))})
+    store.load({"checks": whole(check("b", 1, 1))}, account="shop-2")
+    shutil.rmtree(store.root / "dlt")
+    store.load({"checks": whole(check("a", 2, 2))})
+    assert store.seen_cursors[-1] == {"o1": "2026-04-06T22:00:00+00:00"}
+    assert store.query("select total from raw_shop.checks where integration_id = 'shop-1'") == [(2,)]
+
+
+def test_an_extraction_that_breaks_commits_nothing_and_is_repeated(store: Store, tmp_path: Path) -> None:
+    """Catches: a cursor that moved, or a batch that is visible, although the run died."""
+    landing = LandingZone(str(tmp_path / "landing"), Keyring((b"k" * 32,)).cipher("landing"))
+
+    def broken() -> Iterator[Event]:
+        yield from whole(check("a", 1, 1))
+        raise OSError("no space left on device")
+
+    with pytest.raises(Exception, match="no space left"):
+        store.load({"checks": broken()}, landing=landing)
+    assert landing.batches("shop", "shop-1") == []
+    store.load({"checks": whole(check("b", 1, 1))}, landing=landing)
+    assert store.seen_cursors == [{}, {}]
+    assert store.checks() == [("b", 1)]
+
+
+# Killed runs
+
+KILLED = """
+    import os, sys
+    from pathlib import Path
+    from tests.unit.test_load import Store, check, kill_at, whole
+    kill_at({where!r})
+    store = Store(Path({root!r}), runs={runs})
+    store.load({{"checks": whole(check("a", 1, 1, 2)), "accounts": whole({{"code": "1"}})}})
+"""
+
+
+def kill_at(where: str) -> None:
+    """Have this process die as in a power cut: at a failpoint, or around the nth statement that fills a table."""
+    if not where.startswith("insert"):
+        os.environ["C4_FAILPOINT"] = where
+        return
+    from dlt.destinations.impl.duckdb.duck import DuckDbCopyJob
+
+    kind, nth = where.split(":")
+    count = 0
+
+    def dying(run: Callable[..., Any]) -> Callable[..., Any]:
+        def die(*args: Any, **kwargs: Any) -> Any:
+            nonlocal count
+            count += 1
+            if kind == "insert-after":
+                run(*args, **kwargs)
+            if count == int(nth):
+                os.kill(os.getpid(), signal.SIGKILL)
+            return None if kind == "insert-after" else run(*args, **kwargs)
+
+        return die
+
+    DuckDbCopyJob.run = dying(DuckDbCopyJob.run)  # type: ignore[method-assign]
+
+
+def run_killed(store: Store, where: str) -> None:
+    script = textwrap.dedent(KILLED.format(where=where, root=str(store.root), runs=store.runs))
+    environment = {**os.environ, "LOAD__WORKERS": "1"}
+    ended = subprocess.run(
+        [sys.executable, "-c", script], cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    store.runs += 1
+
+
+@pytest.mark.parametrize(
+    "where", ["load.extracted", "insert-before:2", "insert-after:1", "insert-after:3", "load.loaded"]
+)
+def test_a_killed_run_is_finished_by_the_next_and_counts_once(store: Store, where: str) -> None:
+    """Catches: lost rows, lines counted twice, or a cursor without its rows, wherever the process died; also when
+    another account of the vendor has loaded in between.
+    """
+    run_killed(store, where)
+    store.load({"checks": whole(check("x", 7, 1, 1)), "accounts": whole({"code": "8"})}, account="shop-2")
+    store.load({"checks": whole(check("b", 2, 1, 1))})
+    assert store.seen_cursors[-1] == {"o1": "2026-04-06T22:00:00+00:00"}
+    assert store.checks() == [("a", 1), ("b", 2), ("x", 7)]
+    assert store.query("select root_id, n from raw_shop.lines order by all") == [("a", 1), ("a", 2), ("b", 1), ("x", 1)]
+    assert store.accounts() == [("o1", "1"), ("o1", "8")]
+
+
+def test_an_unfinished_load_that_cannot_be_finished_is_read_again(store: Store) -> None:
+    """Catches: an account that fails every night from then on, or loses the night that got stuck."""
+    run_killed(store, "load.extracted")
+    (stuck,) = (store.root / "dlt").rglob("new_jobs/checks.*.parquet")
+    stuck.write_bytes(b"not parquet")
+    store.load({"checks": whole(check("a", 1, 1, 2))})
+    assert store.seen_cursors[-1] == {}  # the stuck night's window is asked for again
+    assert store.lines() == [("a", 1), ("a", 2)]
+
+
+# Size
+
+
+def test_memory_is_bounded_by_chunks_not_by_the_night(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches: a night gathered in memory before it is written, or written row group by tiny row group."""
+    monkeypatch.setenv("LOAD__DELETE_COMPLETED_JOBS", "false")
+    monkeypatch.setattr(load, "CHUNK_ROWS", 20_000)
+    pages = 60
+    most = 0
+
+    def night() -> Iterator[Event]:
+        nonlocal most
+        for number in range(pages):
+            content = msgspec.json.encode([check(f"{number}-{n}", lines=2) for n in range(500)])
+            yield page(content)
+            most = max(most, number)
+        yield ScopeDone("o1")
+
+    results = store.load({"unversioned": night()})
+    assert results["unversioned"].rows == {"unversioned": 30_000, "unversioned_lines": 60_000}
+    assert store.query("select count(*) from raw_shop.unversioned_lines") == [(60_000,)]
+    sizes = [
+        pq.ParquetFile(path).metadata.row_group(group).num_rows
+        for path in (store.root / "dlt").rglob("unversioned*.parquet")
+        for group in range(pq.ParquetFile(path).metadata.num_row_groups)
+    ]
+    assert sum(sizes) == 90_000
+    assert max(sizes) <= 20_000 + 1_500  # a chunk, and the page that filled it
+
+
+def test_what_was_loaded_is_not_kept_a_second_time(store: Store) -> None:
+    """Catches: a disk that fills up with copies of every night."""
+    store.load({"checks": whole(check("a", 1, 1))})
+    assert list((store.root / "dlt").rglob("*.parquet")) == []
