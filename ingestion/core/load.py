@@ -59,7 +59,8 @@ class StreamResult:
     drift: set[str] = field(default_factory=set)
     new_drift: set[str] = field(default_factory=set)  # drift that no earlier run had seen
     loaded_keys: set[str] | None = None
-    emptied: set[str] = field(default_factory=set)  # scopes of a `replace` stream that have no rows any more
+    first_seq: int = 0
+    replaced: set[str] = field(default_factory=set)  # scopes of a `replace` stream: what was there before is to go
 
     @property
     def read(self) -> set[str]:
@@ -174,7 +175,7 @@ class Loader:
         results = []
         resources = []
         for number, stream in enumerate(streams):
-            result = StreamResult(stream.name)
+            result = StreamResult(stream.name, first_seq=run_id * SEQ_PER_RUN + number * (SEQ_PER_RUN // 100))
             results.append(result)
             resources.append(
                 self._resource(
@@ -182,7 +183,6 @@ class Loader:
                     events,
                     batch_for,
                     result,
-                    first_seq=run_id * SEQ_PER_RUN + number * (SEQ_PER_RUN // 100),
                     until=until,
                     watch=(watch_keys or {}).get(stream.name, set()),
                     by_scope=whole and stream.write == "replace",
@@ -198,7 +198,7 @@ class Loader:
         failpoint("load.extracted")
         with write_lock(self.settings):
             self.pipeline.load()
-            self._clear_emptied(results)
+            self._delete_replaced(results)
         failpoint("load.loaded")
         return results
 
@@ -209,13 +209,12 @@ class Loader:
         batch_for: Callable[[Stream], Batch] | None,
         result: StreamResult,
         *,
-        first_seq: int,
         until: datetime | None,
         watch: set[str],
         by_scope: bool,
     ) -> DltResource:
         decoder = PageDecoder(stream, self.integration_id, self.hasher)
-        next_seq = first_seq
+        next_seq = result.first_seq
         chunk = _Chunk()
         reading: dict[str, list[dict[str, pa.Table]]] = {}  # of a replace stream: scopes under way
         read: dict[str, list[dict[str, pa.Table]]] = {}  # and scopes read to the end, the last reading of each
@@ -246,7 +245,7 @@ class Loader:
                 result.loaded_keys = (result.loaded_keys or set()) | (watch & keys)
             chunk.add(tables)
             if chunk.rows >= CHUNK_ROWS:
-                yield from self._marked(stream, chunk.take(), by_scope)
+                yield from self._marked(stream, chunk.take())
 
         def end(scope: str) -> None:
             result.done.add(scope)
@@ -280,38 +279,35 @@ class Loader:
                         result.failed[event.scope] = event.error
             if batch is not None and batch.pages:
                 result.batch = batch.name
-            for scope, pages in read.items():
-                if not any(table.num_rows for tables in pages for table in tables.values()):
-                    result.emptied.add(scope)
+            for pages in read.values():
                 for tables in pages:
                     yield from take(tables)
-            yield from self._marked(stream, chunk.take(), by_scope)
+            result.replaced = set(read)
+            yield from self._marked(stream, chunk.take())
             if until is not None:
                 for scope in result.read:
                     cursors[scope] = until.isoformat()
 
         return dlt.resource(generate, name=stream.name, write_disposition="append")
 
-    def _marked(self, stream: Stream, tables: Mapping[str, pa.Table], by_scope: bool) -> Iterator[Any]:
+    def _marked(self, stream: Stream, tables: Mapping[str, pa.Table]) -> Iterator[Any]:
         for table in stream.tables:
             arrow = tables.get(table.name)
             if arrow is not None:
-                yield dlt.mark.with_hints(arrow, self._hints(stream, table, by_scope), create_table_variant=True)
+                yield dlt.mark.with_hints(arrow, self._hints(stream, table), create_table_variant=True)
 
-    def _hints(self, stream: Stream, table: Table, by_scope: bool) -> Any:
+    def _hints(self, stream: Stream, table: Table) -> Any:
         """Roots merge on their key, the newest version winning. Children merge on their root: what a new delivery
-        of the root no longer has is gone. A `replace` stream merges on its whole scope.
+        of the root no longer has is gone.
         """
         disposition: Any = {"disposition": "merge", "strategy": "delete-insert"}
         keys: dict[str, Any] = {}
         if table is stream.root:
             keys["primary_key"] = ["integration_id", *table.key]
             keys["columns"] = {"c4_version": {"name": "c4_version", "dedup_sort": "desc"}}
-        if by_scope:
-            keys["merge_key"] = ["integration_id", "c4_scope"]
-        elif table is not stream.root:
+        else:
             keys["merge_key"] = ["integration_id", *(f"root_{name}" for name in stream.root.key)]
-        if stream.root.version and not by_scope:
+        if stream.root.version and stream.write == "merge":
             disposition["source_filter"] = self._not_outdated(stream, table)
         return dlt.mark.make_hints(table_name=table.name, write_disposition=disposition, **keys)
 
@@ -327,22 +323,24 @@ class Loader:
         outdated = ", ".join(f'staged."{name}"' for name in names)
         return f"row({key}) not in (select row({outdated}) from {newer} and present.c4_version > staged.version)"  # noqa: S608
 
-    def _clear_emptied(self, results: Iterable[StreamResult]) -> None:
-        """Delete the rows of scopes that were read as empty: dlt's merge deletes only where rows have come."""
-        emptied = [(self.connector.stream(result.stream), scope) for result in results for scope in result.emptied]
-        if not emptied:
+    def _delete_replaced(self, results: Iterable[StreamResult]) -> None:
+        """Delete what a `replace` stream's scope held before it was read to the end again. A process that dies before
+        it comes here leaves rows too many, until the next reading.
+        """
+        replaced = [(self.connector.stream(result.stream), result) for result in results if result.replaced]
+        if not replaced:
             return
         with warehouse.connect(self.settings, read_only=False) as connection:
             found = connection.execute(
                 "select table_name from information_schema.tables where table_schema = ?", [self.connector.dataset]
             ).fetchall()
-            for stream, scope in emptied:
+            for stream, result in replaced:
                 for table in stream.tables:
                     if (table.name,) in found:
                         connection.execute(
                             f'delete from {self.connector.dataset}."{table.name}" '  # noqa: S608
-                            "where integration_id = ? and c4_scope = ?",
-                            [self.integration_id, scope],
+                            "where integration_id = ? and c4_seq < ? and list_contains(?, c4_scope)",
+                            [self.integration_id, result.first_seq, sorted(result.replaced)],
                         )
 
 

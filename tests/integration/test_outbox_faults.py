@@ -72,7 +72,8 @@ ROUNDS = 400  # bound of the edits of one target
 RUNS = 30  # bound of the exports after one edit
 SHORT, LONG = 0.15, 10.0  # client time-outs in seconds
 ACCOUNTS = ("1020", "1230", "2110", "4010", "4040", "4110")
-DAYS = 4
+DAYS = 8
+JOURNALS = 24
 
 
 # what the marts say after each edit: the same for the driver and for the exporting process
@@ -92,10 +93,11 @@ def contents(vendor: str, edits: int) -> Iterator[dict[JournalKey, tuple[Candida
     entity = the_entity(vendor)
     outlets = [outlet for outlet in company(outlets=6).outlets if outlet.entity.entity_id == entity.entity_id]
     keys = [
-        JournalKey(entity.entity_id, outlet.outlet_id, FIRST_DAY + timedelta(day), JournalType.DAILY_SALES)
-        for outlet in outlets
+        JournalKey(entity.entity_id, outlet.outlet_id, FIRST_DAY + timedelta(day), kind)
         for day in range(DAYS)
-    ]
+        for outlet in outlets
+        for kind in JournalType
+    ][:JOURNALS]
     found = {key: _lines(chance) for key in keys}
     yield dict(found)
     for _ in range(edits):
@@ -320,7 +322,8 @@ def drive(vendor: str, folder: Path) -> Outcome:
         worker.stdin.flush()
         told: dict[str, Any] = json.loads(worker.stdout.readline())
         outcome.runs += 1
-        outcome.kills[kill.partition(":")[0]] += told["killed"]
+        if told["killed"]:
+            outcome.kills[kill.partition(":")[0]] += 1
         if "error" in told:
             outcome.errors.append(told["error"])
         clock.advance(timedelta(minutes=10))  # no vendor remembers a request for so long
