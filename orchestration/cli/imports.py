@@ -8,12 +8,12 @@ from decimal import Decimal
 from pathlib import Path
 
 import duckdb
-from ingestion.vendors.files.importer import import_file
 from rich.console import Console
 
 from assets.build import build_marts
 from ingestion.core.platform import Platform
 from ingestion.core.settings import Settings
+from ingestion.vendors.files.importer import import_file
 from orchestration.cli.app import table
 
 

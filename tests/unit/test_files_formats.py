@@ -11,7 +11,7 @@ import msgspec
 import openpyxl
 import pytest
 
-from ingestion.vendors.files import formats
+from ingestion.vendors.files import opening, trees
 from ingestion.vendors.files.formats import Bad, FileError, read_rows
 from ingestion.vendors.files.mapping import Layout, Mapping, Moment
 
@@ -111,6 +111,12 @@ def test_an_unbalanced_quote_costs_one_line_not_the_rest(tmp_path: Path, after: 
     assert [cells[1] for _, cells in found if not isinstance(cells, Bad)] == [f"good {n}" for n in range(after)]
 
 
+def test_a_quote_that_ends_in_a_later_row_joins_nothing_that_is_no_row(tmp_path: Path) -> None:
+    text = 'id,name,price\n0,"bad,1\n1,x",3,4\n2,B,3\n'
+    found = rows(written(tmp_path, text), "csv")
+    assert [(number, isinstance(cells, Bad)) for number, cells in found] == [(2, True), (3, True), (4, False)]
+
+
 @pytest.mark.parametrize("kind", ["csv", "json", "xml", "ndjson"])
 def test_a_truncated_gzip_rejects_the_file(tmp_path: Path, kind: str) -> None:
     """Catches: half a day that loads as if it were whole."""
@@ -140,7 +146,8 @@ def test_json_records_at_a_path_with_one_row_per_element(
     tmp_path: Path, name: str, block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Catches: amounts through binary fractions, records cut where the buffer ends, a same-named list elsewhere."""
-    monkeypatch.setattr(formats, "BLOCK", block)
+    monkeypatch.setattr(trees, "BLOCK", block)
+    monkeypatch.setattr(opening, "BLOCK", max(block, 4))  # a byte order mark is never cut
     path = written(tmp_path, json.dumps(DOCUMENT, indent=2), name)
     found = rows(path, "json", TREE_COLUMNS, records="data.orders", expand="items")
     assert [(number, tuple(map(str, cells))) for number, cells in found] == [
@@ -237,7 +244,14 @@ def test_a_table_without_header_is_no_file(tmp_path: Path, kind: str) -> None:
 
 def test_layout_rules_are_checked() -> None:
     """Catches: a mapping whose mistake shows only in the numbers."""
-    for wrong in ({"header": True, "columns": ("a",)}, {"header": False}, {"footer": ("(",)}):
+    wrongs: list[dict[str, Any]] = [
+        {"header": True, "columns": ("a",)},
+        {"header": False},
+        {"footer": ("(",)},
+        {"delimiter": "||"},
+        {"encoding": "latin-99"},
+    ]
+    for wrong in wrongs:
         with pytest.raises(ValueError):
             Layout(**wrong)
     with pytest.raises(ValueError):

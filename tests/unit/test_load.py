@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -271,13 +271,13 @@ INCOMPLETE: dict[str, list[Event]] = {
 }
 
 
-@pytest.mark.parametrize("name", INCOMPLETE)
-def test_half_a_list_replaces_nothing(store: Store, name: str) -> None:
+def test_half_a_list_replaces_nothing(store: Store) -> None:
     """Catches: a chart of accounts that loses everything on the pages that did not arrive."""
     store.load({"accounts": [*whole({"code": "1"}, {"code": "2"}), *whole({"code": "3"}, scope="o2")]})
-    results = store.load({"accounts": [*INCOMPLETE[name], *whole({"code": "4"}, scope="o2")]})
-    assert store.accounts() == [("o1", "1"), ("o1", "2"), ("o2", "4")]
-    assert results["accounts"].rows == {"accounts": 1}
+    for number, (name, events) in enumerate(INCOMPLETE.items()):
+        results = store.load({"accounts": [*events, *whole({"code": f"n{number}"}, scope="o2")]})
+        assert store.accounts() == [("o1", "1"), ("o1", "2"), ("o2", f"n{number}")], name
+        assert results["accounts"].rows == {"accounts": 1}
 
 
 def test_a_selection_of_records_is_merged_into_the_list(store: Store) -> None:
@@ -387,53 +387,60 @@ KILLED = """
     import os, sys
     from pathlib import Path
     from tests.unit.test_load import Store, check, kill_at, whole
-    kill_at({where!r})
-    store = Store(Path({root!r}), runs={runs})
-    store.load({{"checks": whole(check("a", 1, 1, 2)), "accounts": whole({{"code": "1"}})}})
+    for where in sys.argv[2:]:
+        if child := os.fork():
+            print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+        else:
+            kill_at(where)
+            store = Store(Path(sys.argv[1]) / where)
+            store.load({"checks": whole(check("a", 1, 1, 2)), "accounts": whole({"code": "1"})})
+            os._exit(0)
 """
+PLACES = ["load.extracted", "insert-after:1", "insert-after:3", "load.loaded"]
 
 
 def kill_at(where: str) -> None:
-    """Have this process die as in a power cut: at a failpoint, or around the nth statement that fills a table."""
+    """Have this process die as in a power cut: at a failpoint, or when the nth table has just been filled."""
     if not where.startswith("insert"):
         os.environ["C4_FAILPOINT"] = where
         return
     from dlt.destinations.impl.duckdb.duck import DuckDbCopyJob
 
-    kind, nth = where.split(":")
-    count = 0
+    fill = DuckDbCopyJob.run
+    left = int(where.partition(":")[2])
 
-    def dying(run: Callable[..., Any]) -> Callable[..., Any]:
-        def die(*args: Any, **kwargs: Any) -> Any:
-            nonlocal count
-            count += 1
-            if kind == "insert-after":
-                run(*args, **kwargs)
-            if count == int(nth):
-                os.kill(os.getpid(), signal.SIGKILL)
-            return None if kind == "insert-after" else run(*args, **kwargs)
+    def die(job: DuckDbCopyJob) -> None:
+        nonlocal left
+        fill(job)
+        left -= 1
+        if not left:
+            os.kill(os.getpid(), signal.SIGKILL)
 
-        return die
-
-    DuckDbCopyJob.run = dying(DuckDbCopyJob.run)  # type: ignore[method-assign]
+    DuckDbCopyJob.run = die  # type: ignore[method-assign]
 
 
-def run_killed(store: Store, where: str) -> None:
-    script = textwrap.dedent(KILLED.format(where=where, root=str(store.root), runs=store.runs))
-    environment = {**os.environ, "LOAD__WORKERS": "1"}
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one data folder per place at which a run was killed."""
+    root = tmp_path_factory.mktemp("killed")
     ended = subprocess.run(
-        [sys.executable, "-c", script], cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", textwrap.dedent(KILLED), str(root), *PLACES],
+        cwd=PROJECT_ROOT,
+        env={**os.environ, "LOAD__WORKERS": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    assert ended.returncode == -signal.SIGKILL, ended.stderr
-    store.runs += 1
+    assert ended.stdout.split() == [str(-signal.SIGKILL)] * len(PLACES), ended.stderr
+    return root
 
 
-@pytest.mark.parametrize("where", ["load.extracted", "insert-after:1", "insert-after:3", "load.loaded"])
-def test_a_killed_run_is_finished_by_the_next_and_counts_once(store: Store, where: str) -> None:
+@pytest.mark.parametrize("where", PLACES)
+def test_a_killed_run_is_finished_by_the_next_and_counts_once(killed: Path, where: str) -> None:
     """Catches: lost rows, lines counted twice, or a cursor without its rows, wherever the process died; also when
     another account of the vendor has loaded in between.
     """
-    run_killed(store, where)
+    store = Store(killed / where, runs=1)
     store.load({"checks": whole(check("x", 7, 1, 1)), "accounts": whole({"code": "8"})}, account="shop-2")
     store.load({"checks": whole(check("b", 2, 1, 1))})
     assert store.seen_cursors[-1] == {"o1": "2026-04-06T22:00:00+00:00"}
@@ -442,9 +449,19 @@ def test_a_killed_run_is_finished_by_the_next_and_counts_once(store: Store, wher
     assert store.accounts() == [("o1", "1"), ("o1", "8")]
 
 
-def test_an_unfinished_load_that_cannot_be_finished_is_read_again(store: Store) -> None:
+def test_an_unfinished_load_that_cannot_be_finished_is_read_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Catches: an account that fails every night from then on, or loses the night that got stuck."""
-    run_killed(store, "load.extracted")
+
+    def die(name: str) -> None:
+        if name == "load.extracted":
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(load, "failpoint", die)
+        with pytest.raises(KeyboardInterrupt):
+            store.load({"checks": whole(check("a", 1, 1, 2))})
     (stuck,) = (store.root / "dlt").rglob("new_jobs/checks.*.parquet")
     stuck.write_bytes(b"not parquet")
     store.load({"checks": whole(check("a", 1, 1, 2))})

@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -80,6 +81,15 @@ def test_many_processes_open_a_new_database_at_once(tmp_path: Path) -> None:
     assert runs == {1, 2, 3}
     ops = Ops.open(url, Keyring.load(tmp_path / "c4.key"))
     assert [ops.credentials(name) for name in "abc"] == [{"token": name} for name in "abc"]
+
+
+def test_threads_open_databases_at_once(tmp_path: Path) -> None:
+    """Catches: two migrations in one process that get into each other's connection."""
+    keys = Keyring.load(tmp_path / "c4.key")
+    urls = [f"sqlite:///{tmp_path / name}.db" for name in ("a", "b", "c", "a", "b", "c")]
+    with ThreadPoolExecutor(6) as pool:
+        opened = list(pool.map(lambda url: Ops.open(url, keys), urls))
+    assert sorted(ops.start_run("x", NIGHT) for ops in opened) == [1, 1, 1, 2, 2, 2]
 
 
 def test_a_forked_child_has_connections_of_its_own(ops: Ops) -> None:

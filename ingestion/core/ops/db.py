@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -26,6 +27,7 @@ MIGRATION_LOCK = 0xC40B5  # key of the Postgres advisory lock
 ROWS_PER_INSERT = 500  # SQLite binds at most 32,766 values in one statement
 
 _engines: dict[str, Engine] = {}
+_opening = threading.Lock()  # Alembic's context is one per process
 
 
 def open_ops(url: str) -> sessionmaker[Session]:
@@ -34,11 +36,12 @@ def open_ops(url: str) -> sessionmaker[Session]:
     Several processes may open a new database at the same time: one migrates, the others wait. A forked child gets
     connections of its own. Begin every transaction with `writing` or `reading`.
     """
-    engine = _engines.get(url)
-    if engine is None:
-        engine = connect(url)
-        migrate(engine)
-        _engines[url] = engine
+    with _opening:
+        engine = _engines.get(url)
+        if engine is None:
+            engine = connect(url)
+            migrate(engine)
+            _engines[url] = engine
     return sessionmaker(engine, expire_on_commit=False)
 
 
@@ -140,6 +143,8 @@ def _is_postgres(session: Session) -> bool:
 
 def _after_fork() -> None:
     """A child must not share its parent's connections: it forgets them without closing them."""
+    global _opening
+    _opening = threading.Lock()
     for engine in _engines.values():
         engine.dispose(close=False)
 

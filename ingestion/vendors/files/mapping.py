@@ -5,6 +5,7 @@ Everything is typed; a mistake is told with file, key and rule before any row is
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import re
 from datetime import date
@@ -99,6 +100,13 @@ class Layout(_Part, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         for pattern in self.footer:
             _checked_pattern(pattern)
+        if len(self.delimiter) > 1 or len(self.quote) > 1:
+            raise ValueError("delimiter and quote are one character each")
+        for encoding in {self.encoding, self.fallback} - {"auto"}:
+            try:
+                codecs.lookup(encoding)
+            except LookupError as error:
+                raise ValueError(f"encoding: {encoding!r} is not known") from error
         if self.header == bool(self.columns):
             raise ValueError("columns: a file has either a header or columns named here")
 

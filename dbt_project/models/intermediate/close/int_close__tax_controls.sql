@@ -72,6 +72,7 @@ select
         else cast(checks as varchar) || ' checks at ' || cast({{ money('100 * tax_rate') }} as varchar) || ' %' end as evidence,
     tax_rate is null as is_pending
 from joined
+where tax_rate is not null or charged <> 0
 
 union all
 

@@ -63,7 +63,8 @@ journals as (
             when l.status = 'planned' then 'planned, waits for approval or the next export'
             else 'waits for the next export'
         end as reason,
-        coalesce(j.hold_reason, '') <> '' as is_held
+        coalesce(j.hold_reason, '') <> '' as is_held,
+        j.target = '' as has_no_target
     from keys as k
     left join {{ ref('journals') }} as j
         on j.entity_id = k.entity_id
@@ -91,7 +92,7 @@ days as (
         max(version) as version,
         count(case when was_posted and not is_live then 1 end) as changed_journals,
         count(case when not is_live and is_held then 1 end) as held_journals,
-        min(case when not is_live then reason end) as reason,
+        count(case when not is_live and not coalesce(has_no_target, false) then 1 end) as waiting_journals,
         concat_ws(
             '; ',
             min(case when not is_live and journal_type = 'DSJ' then reason end),
@@ -127,10 +128,10 @@ select
         else 'nothing to post'
     end as reason,
     case
-        when r.sales_hold is null and r.labor_hold is null and coalesce(d.reasons, '') = '' then ''
         when not r.is_complete then 'data'
+        when d.journals > 0 and d.live_journals = d.journals then ''
         when r.sales_hold is not null or d.held_journals > 0 then 'controller'
-        when coalesce(d.reasons, '') <> '' then 'export'
+        when d.waiting_journals > 0 then 'export'
         else ''
     end as waits_for,
     cast(coalesce(d.journals, 0) as integer) as journals,
