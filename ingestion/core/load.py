@@ -227,12 +227,16 @@ class Loader:
             if event.kind == "file":
                 return {}
             decoded = decoder.decode(
-                event.content, seq=next_seq, scope=event.scope, landing=reference, constants=event.constants
+                event.content,
+                seq=next_seq,
+                scope=event.scope,
+                landing=reference,
+                constants=event.constants,
+                watch_drift=result.pages <= DRIFT_PAGES,
             )
             next_seq += decoded.rows + len(decoded.rejects)
             result.rejects += [(reject, reference) for reject in decoded.rejects]
-            if result.pages <= DRIFT_PAGES:
-                result.drift |= decoded.drift
+            result.drift |= decoded.drift
             if any(reject.kind == "page" for reject in decoded.rejects) or (decoded.rejects and not decoded.rows):
                 spoiled.add(event.scope)
             return decoded.tables

@@ -282,6 +282,13 @@ def _inherited(stream: Stream, path: str) -> tuple[Column, int]:
     return column, len(ancestors)
 
 
+def _stored_columns(table: Table, schema: pa.Schema) -> list[Column]:
+    """The fields of a table's record that are columns of it."""
+    return [
+        column for column in columns_of(table.record) if column.name in schema.names and column.pii is not Pii.DROP
+    ]
+
+
 class PageDecoder:
     """Decodes the pages of one stream. Not thread safe; one per stream and run."""
 
@@ -297,6 +304,11 @@ class PageDecoder:
         self._raw_list = msgspec.json.Decoder(list[msgspec.Raw])
         self._steps = steps
         self._schemas = {table.name: raw_schema(stream, table) for table in stream.tables}
+        self._own = {table.name: _stored_columns(table, self._schemas[table.name]) for table in stream.tables}
+        self._inherited = {
+            table.name: {name: _inherited(stream, path) for name, path in table.inherit.items()}
+            for table in stream.tables
+        }
         self._known = _known_fields(root)
         self._columns = {column.name: column for column in columns_of(root)}
         self._hints = typing.get_type_hints(root, include_extras=True)
@@ -307,10 +319,22 @@ class PageDecoder:
     def empty(self) -> dict[str, pa.Table]:
         return {name: schema.empty_table() for name, schema in self._schemas.items()}
 
-    def decode(self, content: bytes, *, seq: int, scope: str, landing: str, constants: Mapping[str, str]) -> Decoded:
-        """Decode one page. `seq` numbers its first record; the others follow. Never raises for bad input."""
+    def decode(
+        self,
+        content: bytes,
+        *,
+        seq: int,
+        scope: str,
+        landing: str,
+        constants: Mapping[str, str],
+        watch_drift: bool = True,
+    ) -> Decoded:
+        """Decode one page. `seq` numbers its first record; the others follow. Never raises for bad input.
+
+        `watch_drift` looks for fields that the wire type does not know, which reads the page a second time.
+        """
         records, positions, rejects = self._records(content, constants)
-        drift = self._drift(content, records)
+        drift = self._drift(content, records) if watch_drift else set()
         numbers = [seq + position for position in positions]
         try:
             tables = self._tables(records, numbers, scope, landing, constants)
@@ -441,19 +465,15 @@ class PageDecoder:
             take = pa.array(indexes, pa.int64())
             child = {name: arrays[name].take(take) for name in META_COLUMNS}
             child |= {f"root_{name}": arrays[name].take(take) for name in root.key}
-            for name, path in table.inherit.items():
-                column, depth = _inherited(self.stream, path)
+            for name, (column, depth) in self._inherited[table.name].items():
                 child[name] = self._array(column, [column.read(chain[depth]) for chain in lineage])
             child |= self._own_arrays(table, rows)
             tables[table.name] = _assemble(self._schemas[table.name], child)
         return tables
 
     def _own_arrays(self, table: Table, rows: Sequence[Any]) -> dict[str, pa.Array]:
-        wanted = set(self._schemas[table.name].names)
         arrays = {}
-        for column in columns_of(table.record):
-            if column.name not in wanted or column.pii is Pii.DROP:
-                continue
+        for column in self._own[table.name]:
             array = arrays[column.name] = self._array(column, map(column.read, rows), len(rows))
             if array.null_count and column.name in table.key:
                 raise ValueError(f"{column.name}: is part of the key and is empty")
@@ -472,15 +492,11 @@ class PageDecoder:
         return self._hasher(str(value))
 
 
-def _converted(name: str, function: Callable[[Any], Any], values: Iterable[Any]) -> Iterator[Any]:
-    for value in values:
-        if value is None or value is msgspec.UNSET:
-            yield None
-            continue
-        try:
-            yield function(value)
-        except DATA_ERRORS as error:
-            raise ValueError(f"{name}: {_words(error)}") from error
+def _converted(name: str, function: Callable[[Any], Any], values: Iterable[Any]) -> list[Any]:
+    try:
+        return [None if value is None or value is msgspec.UNSET else function(value) for value in values]
+    except DATA_ERRORS as error:
+        raise ValueError(f"{name}: {_words(error)}") from error
 
 
 def _wrap(inner: Any, steps: Sequence[str]) -> Any:
@@ -508,7 +524,9 @@ def _version(column: pa.Array | None, sequence: pa.Array) -> pa.Array:
 
 
 def _assemble(schema: pa.Schema, arrays: Mapping[str, pa.Array]) -> pa.Table:
-    return pa.Table.from_arrays([arrays[name].cast(schema.field(name).type) for name in schema.names], schema=schema)
+    columns = [(arrays[field.name], field.type) for field in schema]
+    fitting = [array if array.type == kind else array.cast(kind) for array, kind in columns]
+    return pa.Table.from_arrays(fitting, schema=schema)
 
 
 def _descend(records: Sequence[Any], path: Sequence[str]) -> tuple[list[Any], list[int], list[tuple[Any, ...]]]:

@@ -18,11 +18,13 @@ import pytest
 from ingestion.sandbox.company import Company
 from ingestion.sandbox.faults import Fault, FaultKind
 from orchestration.cli.demo import differences
+from orchestration.cli.rejects import reject_rows
 from orchestration.night import NightResult, run_night
 from tests.receivers import SlackReceiver
 from tests.stand import FIRST_DAY, Stand
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("night")]
+pytestmark = pytest.mark.e2e
+GROUP = pytest.mark.xdist_group("night")  # these share one company's nights
 
 
 def night(stand: Stand) -> NightResult:
@@ -72,6 +74,7 @@ def group(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
         yield stand
 
 
+@GROUP
 def test_every_mart_total_is_the_truth(group: Stand) -> None:
     """Catches: any rupiah or any check lost, doubled or moved on its way from the vendors to the marts."""
     with duckdb.connect(str(group.settings().published_path), read_only=True) as connection:
@@ -79,6 +82,7 @@ def test_every_mart_total_is_the_truth(group: Stand) -> None:
     assert marts(group, "select count(*) from marts.reconciliations where status = 'fail'") == [(0,)]
 
 
+@GROUP
 def test_every_closed_day_is_posted_once(group: Stand) -> None:
     """Catches: a journal that is missing, unbalanced, unconfirmed or doubled in a target."""
     states = {state for (state,) in marts(group, "select distinct state from marts.outlet_days")}
@@ -91,6 +95,7 @@ def test_every_closed_day_is_posted_once(group: Stand) -> None:
     assert {document["reference"]: 1 for document in held} == live
 
 
+@GROUP
 def test_late_edits_became_corrections(group: Stand) -> None:
     """Catches: a void after posting that never reaches the books, or that is booked twice."""
     corrected = [document for document in documents(group) if document["kind"] != "original"]
@@ -108,6 +113,7 @@ def test_late_edits_became_corrections(group: Stand) -> None:
     assert {(row[0], row[1]): row[2] for row in balances} == {key: value for key, value in posted.items() if value}
 
 
+@GROUP
 def test_the_same_night_again_changes_nothing(group: Stand) -> None:
     """Catches: look-back windows, re-posting, or clocks that make a second run differ from the first."""
     before, sent = totals(group), {document["reference"] for document in documents(group)}
@@ -154,7 +160,7 @@ def test_unknown_tender_goes_to_suspense_and_holds_the_day(tmp_path: Path) -> No
         assert held
         assert any("mapped" in reason for _, reason in held)
         assert marts(stand, "select count(*) from marts.journal_lines where account_code = '2900'")[0][0] > 0
-        assert any(reject["kind"] == "unmapped" for reject in stand.open_rejects())
+        assert any(reject["kind"] == "unmapped" for reject in reject_rows(stand.settings()))
         mapping = stand.root / "config" / "code_mapping.csv"
         header = mapping.read_text(encoding="utf-8").splitlines()[0].split(",")
         for domain, code, _ in unmapped:
@@ -164,7 +170,7 @@ def test_unknown_tender_goes_to_suspense_and_holds_the_day(tmp_path: Path) -> No
         night(stand)
         assert marts(stand, "select count(*) from marts.mapping_exceptions") == [(0,)]
         assert marts(stand, "select distinct state from marts.outlet_days") == [("posted",)]
-        assert not stand.open_rejects()
+        assert not reject_rows(stand.settings())
 
 
 KILLED_AT = {

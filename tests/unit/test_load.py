@@ -231,7 +231,6 @@ def test_two_accounts_of_a_vendor_live_side_by_side(store: Store) -> None:
         ("shop-1", "1"),
         ("shop-2", "9"),
     ]
-    assert store.seen_cursors[-1] == {"o1": "2026-04-06T22:00:00+00:00"} or store.seen_cursors[-1] == {}
 
 
 def test_personal_data_reaches_no_file(store: Store) -> None:
@@ -476,15 +475,10 @@ def test_memory_is_bounded_by_chunks_not_by_the_night(store: Store, monkeypatch:
     """Catches: a night gathered in memory before it is written, or written row group by tiny row group."""
     monkeypatch.setenv("LOAD__DELETE_COMPLETED_JOBS", "false")
     monkeypatch.setattr(load, "CHUNK_ROWS", 20_000)
-    pages = 60
-    most = 0
 
     def night() -> Iterator[Event]:
-        nonlocal most
-        for number in range(pages):
-            content = msgspec.json.encode([check(f"{number}-{n}", lines=2) for n in range(500)])
-            yield page(content)
-            most = max(most, number)
+        for number in range(60):
+            yield page([check(f"{number}-{n}", lines=2) for n in range(500)])
         yield ScopeDone("o1")
 
     results = store.load({"unversioned": night()})
@@ -497,6 +491,7 @@ def test_memory_is_bounded_by_chunks_not_by_the_night(store: Store, monkeypatch:
     ]
     assert sum(sizes) == 90_000
     assert max(sizes) <= 20_000 + 1_500  # a chunk, and the page that filled it
+    assert len(sizes) <= 2 * 5
 
 
 def test_what_was_loaded_is_not_kept_a_second_time(store: Store) -> None:
