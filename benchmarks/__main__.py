@@ -9,14 +9,12 @@ import argparse
 import json
 import os
 import platform
-from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from benchmarks import load, nightly
-
-OUT = Path(__file__).parent / "out"
+from benchmarks.measured import OUT
 
 
 def machine() -> dict[str, Any]:

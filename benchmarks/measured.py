@@ -7,6 +7,11 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
+
+OUT = Path(__file__).parent / "out"
+# As an installed program runs: modules are compiled once, whatever the shell says, and kept out of the source tree.
+COMPILED = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(OUT / "compiled")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +28,8 @@ def run(module: str, *arguments: str, environment: dict[str, str] | None = None)
     """`python -m module arguments`. Raises CalledProcessError when it fails."""
     command = [sys.executable, "-m", module, *arguments]
     start = time.monotonic()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})})
+    variables = {**os.environ, **COMPILED, **(environment or {})}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=variables)
     assert process.stdout is not None
     output = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)

@@ -23,11 +23,13 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
+from dlt.common.normalizers.naming.snake_case import NamingConvention
 
 from ingestion.core.spec import Stream, Table
 
 MONEY = pa.decimal128(18, 4)
 TIMESTAMP = pa.timestamp("us", tz="UTC")
+NAMING = NamingConvention()
 META_COLUMNS = ("integration_id", "c4_scope", "c4_seq", "c4_version", "c4_landing")
 
 # What data that does not fit can raise, in decoding, in a record's own rules and in conversions.
@@ -229,7 +231,8 @@ def _arrow_type(base: Any) -> tuple[pa.DataType, Callable[[Any], Any] | None]:
 def raw_schema(stream: Stream, table: Table) -> pa.Schema:
     """The full raw table: meta columns, constants and root keys, then the wire type's own columns.
 
-    Raises TypeError for a declaration that would store personal data inside a text of JSON.
+    Raises TypeError for a declaration that would store personal data inside a text of JSON, or whose names the load
+    would change.
     """
     child_names = _child_fields(stream, table)
     hints = typing.get_type_hints(table.record, include_extras=True)
@@ -257,6 +260,9 @@ def raw_schema(stream: Stream, table: Table) -> pa.Schema:
         for name, column in own.items()
         if name not in child_names and column.pii is not Pii.DROP
     ]
+    for name in [table.name, *(item.name for item in fields)]:
+        if (loaded := NAMING.normalize_identifier(name)) != name:
+            raise TypeError(f"{table.name}: {name!r} would be called {loaded!r} in the warehouse")
     return pa.schema(fields)
 
 
@@ -284,9 +290,7 @@ def _inherited(stream: Stream, path: str) -> tuple[Column, int]:
 
 def _stored_columns(table: Table, schema: pa.Schema) -> list[Column]:
     """The fields of a table's record that are columns of it."""
-    return [
-        column for column in columns_of(table.record) if column.name in schema.names and column.pii is not Pii.DROP
-    ]
+    return [column for column in columns_of(table.record) if column.name in schema.names and column.pii is not Pii.DROP]
 
 
 class PageDecoder:

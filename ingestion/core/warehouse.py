@@ -71,13 +71,21 @@ def destination(settings: Settings) -> Any:
 
 
 def sql_type(kind: pa.DataType) -> str:
-    """The column type of an Arrow type, as dlt creates it too."""
+    """The column type of an Arrow type, as dlt creates it too. Raises TypeError for a type that no column has."""
     if pa.types.is_decimal(kind):
         return f"decimal({kind.precision},{kind.scale})"
-    if pa.types.is_timestamp(kind):
+    if pa.types.is_timestamp(kind) and kind.tz:
         return "timestamp with time zone"
-    names = {pa.string(): "varchar", pa.int64(): "bigint", pa.bool_(): "boolean", pa.date32(): "date"}
-    return names.get(kind, "double")
+    names = {
+        pa.string(): "varchar",
+        pa.int64(): "bigint",
+        pa.bool_(): "boolean",
+        pa.date32(): "date",
+        pa.float64(): "double",
+    }
+    if kind not in names:
+        raise TypeError(f"no raw column has the type {kind}")
+    return names[kind]
 
 
 def ensure_raw_tables(settings: Settings, connectors: Iterable[Connector]) -> None:
@@ -115,8 +123,8 @@ def publish(settings: Settings) -> int:
     target = settings.published_path
     target.parent.mkdir(parents=True, exist_ok=True)
     fresh = target.with_name(f".{target.name}.new")
-    fresh.unlink(missing_ok=True)
     with write_lock(settings):
+        fresh.unlink(missing_ok=True)
         connection = duckdb.connect(str(fresh))
         try:
             connection.execute(f"attach '{_quoted(settings.warehouse_path)}' as warehouse (read_only)")
@@ -135,7 +143,7 @@ def publish(settings: Settings) -> int:
                 )
         finally:
             connection.close()
-    os.replace(fresh, target)
+        os.replace(fresh, target)
     return len(names)
 
 

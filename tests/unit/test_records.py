@@ -377,6 +377,17 @@ def test_a_null_in_a_childs_key_is_rejected_with_its_root() -> None:
     assert [row["root_id"] for row in rows(decoded, "parts")] == ["b"]
 
 
+class Renamed(Record):
+    id: str
+    type_: str = ""
+
+
+def test_a_name_that_the_load_would_change_is_refused() -> None:
+    """Catches: a column that stays empty because its values went to another that dlt has named."""
+    with pytest.raises(TypeError, match="'type_' would be called"):
+        raw_schema(stream_of(Renamed), stream_of(Renamed).root)
+
+
 # Personal data
 
 

@@ -1,0 +1,344 @@
+"""The warehouse file: one writer, raw tables that always exist, published marts that never break under a reader."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any
+
+import duckdb
+import msgspec
+import pyarrow as pa
+import pytest
+
+from ingestion.core import warehouse
+from ingestion.core.config import ConfigError
+from ingestion.core.fetch import Event, Page, ScopeDone
+from ingestion.core.load import Loader
+from ingestion.core.records import Record, keyed_hasher
+from ingestion.core.settings import PROJECT_ROOT, Settings
+from ingestion.core.spec import Category, Connector, Stream, Table
+
+AS_OF = datetime(2026, 4, 5, 22, tzinfo=UTC)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings.load(tmp_path, AS_OF)
+
+
+def other_process(script: str, *arguments: object) -> subprocess.Popen[str]:
+    """Another process; it and we take turns by lines on its standard input and output."""
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(script), *map(str, arguments)],
+        cwd=PROJECT_ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+# The lock
+
+HOLD = """
+import sys
+from datetime import UTC, datetime
+from ingestion.core import warehouse
+from ingestion.core.settings import Settings
+settings = Settings.load(sys.argv[1], datetime(2026, 4, 5, 22, tzinfo=UTC))
+with warehouse.connect(settings, read_only=False) as connection:
+    connection.execute("create table held as select 1 as n")
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_a_second_process_waits_and_gives_up_in_the_end(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches: two writers on one file; a step that waits for ever, or fails without saying for what."""
+    holder = other_process(HOLD, settings.data)
+    with holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with monkeypatch.context() as patched:
+            patched.setattr(warehouse, "LOCK_TIMEOUT", 0.1)
+            with pytest.raises(warehouse.WarehouseBusyError, match="was busy"), warehouse.write_lock(settings):
+                pass
+        holder.communicate("go\n")
+    with warehouse.connect(settings) as connection:
+        assert connection.execute("select n from held").fetchall() == [(1,)]
+
+
+def test_a_killed_holder_leaves_no_lock_behind(settings: Settings) -> None:
+    """Catches: a warehouse that stays locked after a crash, until a person deletes a file."""
+    holder = other_process(HOLD, settings.data)
+    with holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        holder.kill()
+    with warehouse.connect(settings) as connection:
+        assert connection.execute("select n from held").fetchall() == [(1,)]
+
+
+def test_one_thread_may_nest_and_others_wait(settings: Settings) -> None:
+    """Catches: a step that waits half an hour for itself; two threads that write at once."""
+    inside = 0
+    most = 0
+
+    def work(number: int) -> None:
+        nonlocal inside, most
+        with warehouse.write_lock(settings), warehouse.connect(settings, read_only=False) as connection:
+            inside += 1
+            most = max(most, inside)
+            connection.execute(f"create table t{number} as select 1 as n")
+            inside -= 1
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(8)))
+    assert most == 1
+    with warehouse.connect(settings) as connection:
+        assert len(connection.execute("show tables").fetchall()) == 8
+
+
+def test_the_lock_is_let_go_after_an_error(settings: Settings) -> None:
+    with pytest.raises(duckdb.Error), warehouse.connect(settings, read_only=False) as connection:
+        connection.execute("select * from nowhere")
+
+    def from_another_thread() -> list[tuple[int]]:
+        with warehouse.connect(settings) as connection:
+            return connection.execute("select 7").fetchall()
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(from_another_thread).result(timeout=60) == [(7,)]
+
+
+def test_another_kind_of_warehouse_is_refused_with_a_reason(settings: Settings) -> None:
+    with (
+        pytest.raises(ConfigError, match="C4_WAREHOUSE"),
+        warehouse.write_lock(replace(settings, warehouse="postgresql://localhost/c4")),
+    ):
+        pass
+
+
+def test_times_come_back_in_utc(settings: Settings) -> None:
+    """Catches: business dates that depend on the time zone of the machine."""
+    with warehouse.connect(settings, read_only=False) as connection:
+        (row,) = warehouse.rows(
+            connection, "select cast(timestamptz '2026-04-05 03:00:00+07' as varchar) as at, ? as n", [5]
+        )
+    assert row == {"at": "2026-04-04 20:00:00+00", "n": 5}
+
+
+# Raw tables
+
+
+class Line(Record):
+    n: int
+
+
+class Old(Record):
+    id: str
+    total: Decimal
+
+
+class New(Old):
+    at: Annotated[datetime, msgspec.Meta(tz=True)]
+    day: date
+    order: bool | None = None  # a reserved word
+    share: float = 0.0
+    lines: list[Line] = []
+
+
+def shop(record: type[Record], *more: Table) -> Connector:
+    stream = Stream("checks", (Table("checks", record, ("id",)), *more), constants={"outlet": "{outlet}"})
+    return Connector("shop", Category.POS, "Shop", (stream,))
+
+
+OLD = shop(Old)
+NEW = shop(New, Table("lines", Line, (), path="lines"))
+CHECK = {
+    "id": "a",
+    "total": "12500.5",
+    "at": "2026-04-05T03:00:00+07:00",
+    "day": "2026-04-05",
+    "order": True,
+    "lines": [{"n": 1}],
+}
+
+
+def load(settings: Settings, connector: Connector, *records: Mapping[str, Any], run_id: int = 1) -> None:
+    def events(stream: Stream, cursors: Mapping[str, str]) -> Iterator[Event]:
+        yield Page(msgspec.json.encode(records), "", {"outlet": "o1"})
+        yield ScopeDone("")
+
+    loader = Loader(settings, connector, "shop-1", keyed_hasher(b"k" * 32))
+    loader.prepare()
+    loader.run(connector.streams, events, None, run_id=run_id, until=settings.as_of)
+
+
+def columns(settings: Settings, table: str) -> dict[str, str]:
+    with warehouse.connect(settings) as connection:
+        return dict(
+            connection.execute(
+                "select column_name, data_type from information_schema.columns "
+                "where table_schema = 'raw_shop' and table_name = ? and column_name not like '\\_dlt%' escape '\\'",
+                [table],
+            ).fetchall()
+        )
+
+
+def test_tables_made_beforehand_are_those_that_a_load_makes(tmp_path: Path) -> None:
+    """Catches: a model that is built on one type and fails on the other once the vendor delivers."""
+    made, loaded = Settings.load(tmp_path / "made", AS_OF), Settings.load(tmp_path / "loaded", AS_OF)
+    warehouse.ensure_raw_tables(made, [NEW])
+    load(loaded, NEW, CHECK)
+    for table in ("checks", "lines"):
+        assert columns(made, table) == columns(loaded, table)
+    load(made, NEW, CHECK)  # and a load fills the table that was there
+    assert columns(made, "checks") == columns(loaded, "checks")
+    with warehouse.connect(made) as connection:
+        assert connection.execute('select id, total, "order", outlet from raw_shop.checks').fetchall() == [
+            ("a", Decimal("12500.5"), True, "o1")
+        ]
+        assert connection.execute("select root_id, n from raw_shop.lines").fetchall() == [("a", 1)]
+
+
+def test_a_table_gains_the_columns_of_a_new_declaration_and_keeps_its_rows(settings: Settings) -> None:
+    """Catches: a vendor's table that must be dropped by hand when its declaration grows."""
+    load(settings, OLD, {"id": "old", "total": 1})
+    warehouse.ensure_raw_tables(settings, [NEW])
+    warehouse.ensure_raw_tables(settings, [NEW])
+    assert set(columns(settings, "checks")) >= {"id", "total", "at", "day", "order", "share"}
+    load(settings, NEW, CHECK, run_id=2)
+    with warehouse.connect(settings) as connection:
+        assert connection.execute("select id, total, day from raw_shop.checks order by id").fetchall() == [
+            ("a", Decimal("12500.5"), date(2026, 4, 5)),
+            ("old", Decimal(1), None),
+        ]
+
+
+def test_a_load_alone_widens_its_table_too(settings: Settings) -> None:
+    load(settings, OLD, {"id": "old", "total": 1})
+    load(settings, NEW, CHECK, run_id=2)
+    assert set(columns(settings, "checks")) >= {"at", "day", "order", "share"}
+
+
+@pytest.mark.parametrize("kind", [pa.int32(), pa.timestamp("us"), pa.time64("us"), pa.binary()])
+def test_a_type_that_no_column_has_is_refused(kind: pa.DataType) -> None:
+    """Catches: a column that is quietly made a double, or a local time called UTC."""
+    with pytest.raises(TypeError, match="no raw column"):
+        warehouse.sql_type(kind)
+
+
+# Publishing
+
+
+def build_marts(settings: Settings, version: int) -> None:
+    with warehouse.connect(settings, read_only=False) as connection:
+        connection.execute("create schema if not exists marts")
+        for table in ("sales_daily", "dim_outlets"):
+            connection.execute(f"create or replace table marts.{table} as select {version} as version from range(500)")
+        connection.execute("create schema if not exists raw_shop")
+        connection.execute("create or replace table raw_shop.secret as select 'raw' as text")
+
+
+def versions(settings: Settings) -> list[tuple[int, int, int]]:
+    with duckdb.connect(str(settings.published_path), read_only=True) as connection:
+        return connection.execute(
+            "select min(version), max(version), count(*) from "
+            "(select version from marts.sales_daily union all select version from marts.dim_outlets)"
+        ).fetchall()
+
+
+def test_only_the_marts_are_published(settings: Settings) -> None:
+    """Catches: raw data, and with it personal data, in the file that everybody may read."""
+    build_marts(settings, 1)
+    assert warehouse.publish(settings) == 2
+    with duckdb.connect(str(settings.published_path), read_only=True) as connection:
+        tables = connection.execute("select table_schema, table_name from information_schema.tables").fetchall()
+    assert sorted(tables) == [("marts", "dim_outlets"), ("marts", "sales_daily")]
+
+
+def test_readers_never_see_half_a_publication_and_never_fail(settings: Settings) -> None:
+    """Catches: a BI tool that fails, or mixes two nights, while the next night is published."""
+    build_marts(settings, 0)
+    warehouse.publish(settings)
+    over = threading.Event()
+    seen: set[int] = set()
+
+    def read() -> int:
+        count = 0
+        while not over.is_set() or not count:
+            ((oldest, newest, rows),) = versions(settings)
+            assert (oldest, rows) == (newest, 1000)
+            seen.add(newest)
+            count += 1
+        return count
+
+    with ThreadPoolExecutor(2) as pool:
+        readers = [pool.submit(read) for _ in range(2)]
+        for version in range(1, 21):
+            build_marts(settings, version)
+            warehouse.publish(settings)
+        over.set()
+        assert all(reader.result() for reader in readers)
+    assert len(seen) > 1
+    assert versions(settings) == [(20, 20, 1000)]
+
+
+def test_an_open_reader_keeps_what_it_has_and_other_processes_see_the_new(settings: Settings) -> None:
+    """Catches: a report that changes under the eyes of its reader; a file that cannot be replaced while it is read."""
+    build_marts(settings, 1)
+    warehouse.publish(settings)
+    with duckdb.connect(str(settings.published_path), read_only=True) as old:
+        build_marts(settings, 2)
+        warehouse.publish(settings)
+        assert old.execute("select distinct version from marts.sales_daily").fetchall() == [(1,)]
+        reader = other_process(
+            """
+            import duckdb, sys
+            with duckdb.connect(sys.argv[1], read_only=True) as marts:
+                print(marts.execute("select distinct version from marts.sales_daily").fetchall())
+            """,
+            settings.published_path,
+        )
+        with reader:
+            assert reader.communicate()[0] == "[(2,)]\n"
+
+
+def test_a_publication_that_fails_or_dies_leaves_the_old_one(settings: Settings) -> None:
+    """Catches: no marts at all in the morning because last night's publication broke off."""
+    build_marts(settings, 1)
+    warehouse.publish(settings)
+    with warehouse.connect(settings, read_only=False) as connection:
+        connection.execute("create view marts.broken as select * from marts.dim_outlets")
+        connection.execute("drop table marts.dim_outlets")
+    with pytest.raises(duckdb.Error):
+        warehouse.publish(settings)
+    assert versions(settings) == [(1, 1, 1000)]
+    fresh = settings.published_path.with_name(f".{settings.published_path.name}.new")
+    fresh.unlink(missing_ok=True)
+    dying = "import duckdb, os, sys; duckdb.connect(sys.argv[1]).execute('create table half (n int)'); os._exit(9)"
+    with other_process(dying, fresh) as ended:
+        assert ended.wait() == 9
+    assert fresh.exists()
+    with warehouse.connect(settings, read_only=False) as connection:
+        connection.execute("drop view marts.broken")
+    build_marts(settings, 3)
+    assert warehouse.publish(settings) == 2
+    assert versions(settings) == [(3, 3, 1000)]
+
+
+def test_names_with_quotes_are_paths_like_any_other(tmp_path: Path) -> None:
+    """Catches: a folder called O'Brien that breaks the SQL, or worse."""
+    settings = Settings.load(tmp_path / "o'brien", AS_OF)
+    build_marts(settings, 1)
+    warehouse.publish(settings)
+    assert versions(settings) == [(1, 1, 1000)]
