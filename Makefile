@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed
 $(STAMP): requirements.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing pinned requirements into $(VENV) (once) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
 	@touch $(STAMP)
 
@@ -35,7 +35,7 @@ bench: $(STAMP) ## measurements, JSON into benchmarks/out
 	@$(BIN)/python -m benchmarks
 
 lock: ## resolve pyproject.toml again into requirements.lock (needs uv)
-	uv pip compile --quiet --no-strip-extras --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 --extra dev pyproject.toml -o requirements.lock
+	uv pip compile --quiet --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 --extra dev pyproject.toml -o requirements.lock
 
 clean:
 	rm -rf $(VENV) data .pytest_cache .ruff_cache .mypy_cache dbt_project/target dbt_project/logs
