@@ -253,14 +253,12 @@ def _print(console: Console, outcome: Outcome, settings: Settings) -> None:
     with duckdb.connect(str(settings.published_path), read_only=True) as marts:
         cursor = marts.execute(
             """
-            select o.entity_id, o.outlet_id, o.outlet_name,
-                sum(s.checks)::bigint as checks, sum(s.net_sales) as net_sales,
-                sum(l.labor_cost) / nullif(sum(s.net_sales), 0) as labor,
-                (sum(l.labor_cost) + sum(k.cogs)) / nullif(sum(s.net_sales), 0) as prime
+            select o.entity_id, o.outlet_id, o.name,
+                sum(k.checks)::bigint as checks, sum(k.net_sales) as net_sales,
+                sum(k.labor_cost) / nullif(sum(k.net_sales), 0) as labor,
+                sum(k.prime_cost) / nullif(sum(k.net_sales), 0) as prime
             from marts.dim_outlets as o
-            left join marts.sales_daily as s on s.outlet_id = o.outlet_id
-            left join marts.labor_daily as l on l.outlet_id = s.outlet_id and l.business_date = s.business_date
-            left join marts.kpis_daily as k on k.outlet_id = s.outlet_id and k.business_date = s.business_date
+            left join marts.kpis_daily as k on k.outlet_id = o.outlet_id
             group by all
             order by 1, 2
             """

@@ -220,7 +220,8 @@ def test_days_and_nights_do_not_depend_on_how_often_the_job_ran(tmp_path: Path) 
             # corrections leave turnover on both sides of the books, never a different balance
             found["trial_balance"] = marts(
                 stand,
-                "select entity_id, account_code, period, balance from marts.trial_balance where balance <> 0 order by all",
+                "select entity_id, account_code, period, balance from marts.trial_balance "
+                "where balance <> 0 order by all",
             )
             results.append(found)
     assert results[0] == results[1]
