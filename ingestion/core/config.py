@@ -8,7 +8,8 @@ for dbt by `ingestion.core.reference`.
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, time
 from decimal import Decimal
@@ -19,6 +20,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 OPEN_END = date(9999, 12, 31)
+INTEGRATION_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")  # it is part of folder and pipeline names
 
 
 class ConfigError(Exception):
@@ -27,6 +29,13 @@ class ConfigError(Exception):
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """A row of a configuration table."""
+
+
+def _check_zone(name: str) -> None:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError(f"timezone: {name!r} is not an IANA zone") from error
 
 
 class Dated(Row, frozen=True, kw_only=True):
@@ -71,11 +80,12 @@ class Outlet(Dated, frozen=True, kw_only=True):
     opened_on: date = date(2020, 1, 1)
 
     def __post_init__(self) -> None:
+        _check_zone(self.timezone)
         try:
-            ZoneInfo(self.timezone)
-        except (KeyError, ValueError) as error:
-            raise ValueError(f"timezone: {self.timezone!r} is not an IANA zone") from error
-        if not time(0) <= time.fromisoformat(self.cutoff) <= time(12):
+            cutoff = time.fromisoformat(self.cutoff)
+        except ValueError as error:
+            raise ValueError(f"cutoff: {self.cutoff!r} is not a time like 04:00") from error
+        if not time(0) <= cutoff <= time(12):
             raise ValueError(f"cutoff: {self.cutoff} is outside 00:00 to 12:00")
 
 
@@ -247,6 +257,10 @@ class Integration(msgspec.Struct, frozen=True, kw_only=True):
     per_second: float | None = None  # overrides the connector's declared limit
     concurrent: int | None = None
 
+    def __post_init__(self) -> None:
+        if not INTEGRATION_ID.fullmatch(self.integration_id):
+            raise ValueError(f"integration_id: {self.integration_id!r} is not like moka-jakarta: a-z, 0-9 and single -")
+
 
 TABLES: Mapping[str, type[Row]] = {
     "entities": Entity,
@@ -275,6 +289,9 @@ class Night(msgspec.Struct, frozen=True, kw_only=True):
     region: str
     cron: str
     timezone: str
+
+    def __post_init__(self) -> None:
+        _check_zone(self.timezone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,21 +333,33 @@ class Config:
         raise ConfigError(f"no integration {integration_id!r}")
 
 
-def read_table(path: Path, row_type: type[Row]) -> tuple[Any, ...]:
-    """Read one CSV of configuration. Blank cells take the field's default. Raises ConfigError."""
-    rows = []
+def _read_rows(path: Path, row_type: type[Row]) -> Iterator[tuple[str, Any]]:
+    """The rows of one CSV, each with its place in it. Blank cells take the field's default. Raises ConfigError."""
     with path.open(encoding="utf-8-sig", newline="") as handle:
-        reader = csv.DictReader(handle)
-        unknown = set(reader.fieldnames or ()) - set(row_type.__struct_fields__)
-        if unknown:
-            raise ConfigError(f"{path.name}: unknown column {sorted(unknown)[0]!r}")
-        for number, raw in enumerate(reader, start=2):
-            filled = {name: value.strip() for name, value in raw.items() if value is not None and value.strip()}
-            try:
-                rows.append(msgspec.convert(filled, row_type, strict=False))
-            except (msgspec.ValidationError, ValueError) as error:
-                raise ConfigError(f"{path.name} line {number}: {error}") from error
-    return tuple(rows)
+        reader = csv.DictReader(handle, strict=True)
+        try:
+            names = list(reader.fieldnames or ())
+            for name in names:
+                if name not in row_type.__struct_fields__ or names.count(name) > 1:
+                    told = "unknown column" if name not in row_type.__struct_fields__ else "more than one column"
+                    raise ConfigError(f"{path.name} line 1: {told} {name!r}")
+            for raw in reader:
+                place = f"{path.name} line {reader.line_num}"
+                if None in raw:
+                    raise ConfigError(f"{place}: more cells than columns; put text with commas in quotes")
+                filled = {name: value.strip() for name, value in raw.items() if value is not None and value.strip()}
+                try:
+                    row = msgspec.convert(filled, row_type, strict=False)
+                except (msgspec.ValidationError, ValueError) as error:
+                    raise ConfigError(f"{place}: {error}") from error
+                for name, value in msgspec.structs.asdict(row).items():
+                    if isinstance(value, Decimal) and not value.is_finite():
+                        raise ConfigError(f"{place}: {name}: {value} is not a number")
+                yield place, row
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"{path.name}: is not UTF-8; save it as CSV UTF-8") from error
+        except csv.Error as error:
+            raise ConfigError(f"{path.name} line {reader.line_num}: {error}") from error
 
 
 class _Company(msgspec.Struct, frozen=True, kw_only=True):
@@ -359,11 +388,14 @@ def load_config(folder: Path) -> Config:
     company = _read_yaml(folder / "company.yaml", _Company)
     integrations = _read_yaml(folder / "integrations.yaml", _Integrations).integrations
     tables: dict[str, tuple[Any, ...]] = {"entities": company.entities}
+    places = {id(entity): f"company.yaml: entity {entity.entity_id}" for entity in company.entities}
     for name, row_type in TABLES.items():
         if name == "entities":
             continue
         path = folder / f"{name}.csv"
-        tables[name] = read_table(path, row_type) if path.exists() else ()
+        read = list(_read_rows(path, row_type)) if path.exists() else []
+        tables[name] = tuple(row for _, row in read)
+        places |= {id(row): place for place, row in read}
     for path in sorted((folder / "imports").glob("*.yaml")):
         registration = _read_yaml(path, Registration)
         integrations = (*integrations, registration.integration)
@@ -371,7 +403,7 @@ def load_config(folder: Path) -> Config:
         tables["outlets"] = _added(tables["outlets"], registration.outlets, "outlet_id")
         tables["code_mapping"] = _added(tables["code_mapping"], registration.code_mapping, "domain", "source_code")
     config = Config(company.group, company.group_currency, integrations, tables, company.nights, company.alert_emails)
-    _check_references(config)
+    _check_references(config, places)
     return config
 
 
@@ -381,28 +413,37 @@ def _added(rows: tuple[Any, ...], more: tuple[Any, ...], *key: str) -> tuple[Any
     return (*rows, *(row for row in more if tuple(getattr(row, name) for name in key) not in known))
 
 
-def _check_references(config: Config) -> None:
-    entity_ids = {entity.entity_id for entity in config.entities}
-    outlet_ids = {outlet.outlet_id for outlet in config.outlets}
+def _check_references(config: Config, places: Mapping[int, str]) -> None:
+    """What one file names must stand in another. `places` says where a row (by id) stands; else it was imported."""
     integration_ids = [integration.integration_id for integration in config.integrations]
-    accounts = {account.account_code for account in config.tables["accounts"]}
-    for outlet in config.outlets:
-        if outlet.entity_id not in entity_ids:
-            raise ConfigError(f"outlets.csv: outlet {outlet.outlet_id} names unknown entity {outlet.entity_id!r}")
+    known = {
+        "entity_id": ({entity.entity_id for entity in config.entities}, "company.yaml"),
+        "outlet_id": ({outlet.outlet_id for outlet in config.outlets}, "outlets.csv"),
+        "account_code": ({account.account_code for account in config.tables["accounts"]}, "accounts.csv"),
+    }
+
+    def check(place: str, field: str, value: str, kind: str) -> None:
+        values, where = known[kind]
+        if value not in values and value != "*":
+            raise ConfigError(f"{place}: {field}: {value!r} is not in {where}")
+
+    for name, rows in config.tables.items():
+        for row in rows:
+            for kind in known:
+                check(places.get(id(row), f"imports: {name}"), kind, getattr(row, kind, "*"), kind)
     for entity in config.entities:
         if entity.target and entity.target not in integration_ids:
-            raise ConfigError(f"company.yaml: entity {entity.entity_id} names unknown target {entity.target!r}")
+            raise ConfigError(
+                f"company.yaml: entity {entity.entity_id}: target: {entity.target!r} is not in integrations.yaml"
+            )
     for integration in config.integrations:
+        place = f"integrations.yaml: {integration.integration_id}"
         if integration_ids.count(integration.integration_id) > 1:
-            raise ConfigError(f"integrations.yaml: {integration.integration_id!r} stands there twice")
+            raise ConfigError(f"{place}: integration_id: stands there twice")
+        for entity_id in integration.entity_ids:
+            check(place, "entity_ids", entity_id, "entity_id")
         for source, outlet_id in integration.outlets.items():
-            if outlet_id not in outlet_ids:
-                raise ConfigError(
-                    f"integrations.yaml: {integration.integration_id} maps {source!r} to unknown outlet {outlet_id!r}"
-                )
-    for mapping in config.tables["account_mapping"]:
-        if mapping.account_code not in accounts:
-            raise ConfigError(f"account_mapping.csv: account {mapping.account_code!r} is not in accounts.csv")
+            check(place, f"outlets.{source}", outlet_id, "outlet_id")
 
 
 def _read_yaml(path: Path, kind: type[Any]) -> Any:

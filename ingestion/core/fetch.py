@@ -31,8 +31,9 @@ class Page:
     content: bytes
     scope: str
     constants: Mapping[str, str]
-    kind: str = "page"  # page | file (the original of a dropped file) | rejected (bytes that are no page)
+    kind: str = "page"  # page | file (the original of a dropped file) | rejected (bytes that are no page) | record
     reference: str = ""  # where it lies in landing, when it comes from there
+    rows: frozenset[int] | None = None  # only these of its records (from 1), in a replay
 
 
 @dataclass(frozen=True, slots=True)

@@ -233,8 +233,10 @@ class Loader:
                 landing=reference,
                 constants=event.constants,
                 watch_drift=result.pages <= DRIFT_PAGES,
+                rows=event.rows,
+                is_record=event.kind == "record",
             )
-            next_seq += decoded.rows + len(decoded.rejects)
+            next_seq += decoded.read
             result.rejects += [(reject, reference) for reject in decoded.rejects]
             result.drift |= decoded.drift
             if any(reject.kind == "page" for reject in decoded.rejects) or (decoded.rejects and not decoded.rows):

@@ -1,20 +1,26 @@
 """Replaying rejects: the rejected records of landed pages again, as they came or mended by a person.
 
-Only rejected rows are loaded again. Their neighbours on the page may have newer versions in the warehouse, which an
-old page must not overwrite; a rejected record has none, for its next good delivery would have settled the reject.
+Only rejected records are loaded again. Their neighbours on the page may have newer versions in the warehouse, which
+an old page must not overwrite; a rejected record has none, for its next good delivery would have settled the reject.
+A page that could not be read at all is loaded whole: its scope has not been read since, or the reject were settled.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
+from ingestion.core.landing import LandingError
 from ingestion.core.platform import Platform
+from ingestion.core.records import PageDecoder
 from ingestion.core.spec import Stream
-from ingestion.core.sync import replay
+from ingestion.core.sync import Pick, replay
+
+log = logging.getLogger(__name__)
+
+Row = dict[str, Any]  # a reject as the ops database has it
 
 
 class MendError(Exception):
@@ -32,68 +38,105 @@ class Outcome:
 def replay_rejects(
     platform: Platform, reject_ids: Sequence[str] | None = None, mended: bytes | None = None, who: str = "replay"
 ) -> Outcome:
-    """Load open rejects again (all, or those named). `mended` replaces the bytes of the one reject named.
+    """Load open rejects again (all, or those named). `mended` replaces the bytes of the one reject named: one record
+    as the vendor sends it, or a whole page where the page was rejected.
 
-    Raises MendError for an unknown id, or bytes that cannot stand for the reject.
+    What cannot be read again (a row of a file, a page that is no longer in the landing zone) stays open. Raises
+    MendError for an unknown id, and for mended bytes that cannot stand for the reject; nothing is loaded then.
     """
-    chosen = {str(row["reject_id"]): row for row in platform.ops.rejects(status="open")}
-    if reject_ids is not None:
-        unknown = [name for name in reject_ids if name not in chosen]
-        if unknown:
-            raise MendError(f"there is no open reject {unknown[0]}")
-        chosen = {name: chosen[name] for name in reject_ids}
-    if mended is not None and len(chosen) != 1:
-        raise MendError("mended bytes need exactly one reject: name it with --id")
-    pages: dict[tuple[str, str], dict[str, list[dict[str, Any]]]] = {}
+    chosen = _chosen(platform, reject_ids)
+    if mended is not None:
+        if len(chosen) != 1:
+            raise MendError("mended bytes need exactly one reject: name it with --id")
+        _judge(platform, next(iter(chosen.values())), mended)
+    by_stream: dict[tuple[str, str], dict[str, list[Row]]] = {}
     for row in chosen.values():
-        if "#" in str(row["landing"]):
-            place = (str(row["integration_id"]), str(row["stream"]))
-            pages.setdefault(place, {}).setdefault(str(row["landing"]), []).append(row)
-        elif mended is not None:
-            raise MendError("this reject is a row of a file: mend the file and import or deliver it again")
-    failing: dict[str, set[str]] = {}
-    for (integration_id, name), by_page in pages.items():
-        stream = platform.connector(integration_id).stream(name)
-        patched = {
-            reference: _page(stream, platform.landing.page(reference).content, rows, mended)
-            for reference, rows in by_page.items()
-        }
-        report = replay(platform, integration_id, only=[name], references=by_page, patched=patched)
-        for reject, reference in report.streams[0].rejects:
-            failing.setdefault(reference, set()).add(reject.record_key)
-    settled = [name for name, row in chosen.items() if _settled(row, failing)]
-    for name in settled:
-        platform.ops.resolve_reject(name, who, "replayed")
-    return Outcome(settled, [name for name in chosen if name not in settled])
+        if _is_readable(platform, row):
+            pages = by_stream.setdefault((row["integration_id"], row["stream"]), {})
+            pages.setdefault(row["landing"], []).append(row)
+    settled: set[str] = set()
+    for (integration_id, name), pages in by_stream.items():
+        picks = {reference: Pick(_rows(rows), mended) for reference, rows in pages.items()}
+        (result,) = replay(platform, integration_id, only=[name], picks=picks).streams
+        failing = {(reference, reject.row) for reject, reference in result.rejects}
+        spoiled = {reference for reject, reference in result.rejects if reject.kind == "page"}
+        for reference, rows in pages.items():
+            if reference not in spoiled:  # a page that can be read now is settled, its bad records are rejects by now
+                settled |= {row["reject_id"] for row in rows if (reference, row["row"]) not in failing}
+    _write_down(platform, chosen, settled, who)
+    return Outcome([name for name in chosen if name in settled], [name for name in chosen if name not in settled])
 
 
-def _settled(row: dict[str, Any], failing: dict[str, set[str]]) -> bool:
-    """Whether the replay took the record: nothing on its page failed, or only records with other keys did."""
-    if "#" not in str(row["landing"]):
+def _chosen(platform: Platform, reject_ids: Sequence[str] | None) -> dict[str, Row]:
+    waiting: dict[str, Row] = {str(row["reject_id"]): row for row in platform.ops.rejects(status="open")}
+    if reject_ids is None:
+        return waiting
+    unknown = [name for name in reject_ids if name not in waiting]
+    if unknown:
+        raise MendError(f"there is no open reject {unknown[0]}")
+    return {name: waiting[name] for name in reject_ids}
+
+
+def _judge(platform: Platform, row: Row, mended: bytes) -> None:
+    """Raise MendError unless the mended bytes fit, and are the record that was rejected."""
+    if not _is_landed(row):
+        raise MendError("this reject is a row of a file: mend the file and import or deliver it again")
+    if not _is_readable(platform, row):
+        raise MendError("the page of this reject cannot be read any more: wait for its next delivery")
+    stream = _stream(platform, row)
+    assert stream is not None
+    page = platform.landing.page(row["landing"]).meta
+    is_record = row["kind"] != "page"
+    decoded = PageDecoder(stream, row["integration_id"], platform.hasher).decode(
+        mended, seq=0, scope=page.scope, landing=row["landing"], constants=page.constants, is_record=is_record
+    )
+    if decoded.rejects:
+        reject = decoded.rejects[0]
+        place = f"record {reject.row}: " if reject.row and not is_record else ""
+        raise MendError(f"the mended bytes do not fit: {place}{reject.field or 'page'}: {reject.rule}")
+    known, root = row["record_key"], stream.root
+    wire = dict(zip(root.record.__struct_fields__, root.record.__struct_encode_fields__, strict=True))
+    if not is_record or not known or "?" in known or row["field"] in {wire.get(name, name) for name in root.key}:
+        return
+    key = "/".join(str(decoded.tables[root.name][name][0].as_py()) for name in root.key)
+    if key != known:
+        raise MendError(f"the mended bytes are record {key}, and the reject is record {known}")
+
+
+def _is_landed(row: Row) -> bool:
+    return "#" in row["landing"]
+
+
+def _stream(platform: Platform, row: Row) -> Stream | None:
+    """The reject's stream, None where the configuration or the connector no longer has it."""
+    if row["integration_id"] not in {item.integration_id for item in platform.config.integrations}:
+        return None
+    streams = platform.connector(row["integration_id"]).streams
+    return next((stream for stream in streams if stream.name == row["stream"]), None)
+
+
+def _is_readable(platform: Platform, row: Row) -> bool:
+    if not _is_landed(row) or _stream(platform, row) is None:
         return False
-    keys = failing.get(str(row["landing"]), set())
-    return not keys or ("" not in keys and row["record_key"] not in keys and row["kind"] == "record")
+    try:
+        platform.landing.page(row["landing"])
+    except (LandingError, FileNotFoundError) as error:
+        log.warning("reject %s cannot be replayed: %s", row["reject_id"], error)
+        return False
+    return True
 
 
-def _page(stream: Stream, content: bytes, rejects: Sequence[dict[str, Any]], mended: bytes | None) -> bytes:
-    """A page that holds only what was rejected."""
-    if any(row["kind"] == "page" for row in rejects):
-        return content if mended is None else mended
-    if stream.rows is not None:
-        raise MendError(f"{stream.name} is not JSON: replay its whole batch instead")
-    records = [mended] if mended is not None else _records(stream, content, {int(row["row"]) for row in rejects})
-    body: Any = [msgspec.Raw(record) for record in records]
-    for step in reversed(stream.records.split(".") if stream.records else []):
-        body = {step: body}
-    return msgspec.json.encode(body)
+def _rows(rejects: Iterable[Row]) -> frozenset[int] | None:
+    """Which records of a page are wanted; None for all of them."""
+    found = list(rejects)
+    return None if any(row["kind"] == "page" for row in found) else frozenset(row["row"] for row in found)
 
 
-def _records(stream: Stream, content: bytes, rows: set[int]) -> list[bytes]:
-    """The given records (from 1) of a page."""
-    found = msgspec.Raw(content)
-    for step in stream.records.split(".") if stream.records else []:
-        found = msgspec.json.decode(found, type=dict[str, msgspec.Raw])[step]
-    if bytes(found).lstrip()[:1] != b"[":
-        return [bytes(found)]
-    listed = msgspec.json.decode(found, type=list[msgspec.Raw])
-    return [bytes(record) for number, record in enumerate(listed, start=1) if number in rows]
+def _write_down(platform: Platform, chosen: Iterable[str], settled: set[str], who: str) -> None:
+    """Settle what the load has not settled by its key already; every replay is in the audit log."""
+    waiting = {str(row["reject_id"]) for row in platform.ops.rejects(status="open")}
+    for name in chosen:
+        if name in settled and name in waiting:
+            platform.ops.resolve_reject(name, who, "replayed")
+        else:
+            platform.ops.audit(who, "replay reject", name, "settled" if name in settled else "still open")

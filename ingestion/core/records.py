@@ -11,7 +11,7 @@ import hashlib
 import types
 import typing
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -111,6 +111,7 @@ class Decoded:
     rejects: list[Reject] = field(default_factory=list)
     drift: set[str] = field(default_factory=set)
     rows: int = 0
+    read: int = 0  # records that the page has, whether they fit or not
 
 
 def keyed_hasher(key: bytes) -> Hasher:
@@ -332,12 +333,23 @@ class PageDecoder:
         landing: str,
         constants: Mapping[str, str],
         watch_drift: bool = True,
+        rows: Collection[int] | None = None,
+        is_record: bool = False,
     ) -> Decoded:
         """Decode one page. `seq` numbers its first record; the others follow. Never raises for bad input.
 
-        `watch_drift` looks for fields that the wire type does not know, which reads the page a second time.
+        `watch_drift` looks for fields that the wire type does not know, which reads the page a second time. `rows`
+        takes only these of its records (from 1). With `is_record` the bytes are one record without a page around it.
         """
-        records, positions, rejects = self._records(content, constants)
+        if is_record:
+            records, positions, rejects = self._one_by_one([content], constants)
+        else:
+            records, positions, rejects = self._records(content, constants)
+        read = len(records) + len(rejects)
+        if rows is not None:
+            taken = [index for index, position in enumerate(positions) if position + 1 in rows]
+            records, positions = [records[index] for index in taken], [positions[index] for index in taken]
+            rejects = [reject for reject in rejects if reject.kind == "page" or reject.row in rows]
         drift = self._drift(content, records) if watch_drift else set()
         numbers = [seq + position for position in positions]
         try:
@@ -348,7 +360,7 @@ class PageDecoder:
             tables = self._tables(records, numbers, scope, landing, constants)
         for reject in rejects:
             reject.scope = scope
-        return Decoded(tables, rejects, drift, len(records))
+        return Decoded(tables, rejects, drift, len(records), read)
 
     def _records(self, content: bytes, constants: Mapping[str, str]) -> tuple[list[Any], Sequence[int], list[Reject]]:
         """Good records, the position of each in the page (from 0), and the rejects."""
@@ -361,15 +373,15 @@ class PageDecoder:
                 return found, range(len(found)), []
             except DATA_ERRORS:
                 pass
-        return self._records_one_by_one(content, constants)
-
-    def _records_one_by_one(
-        self, content: bytes, constants: Mapping[str, str]
-    ) -> tuple[list[Any], Sequence[int], list[Reject]]:
         try:
             raws = list(self._raw_records(content))
         except DATA_ERRORS as error:
             return [], [], [Reject("", *_explain(error), kind="page", payload=content)]
+        return self._one_by_one(raws, constants)
+
+    def _one_by_one(
+        self, raws: Iterable[Any], constants: Mapping[str, str]
+    ) -> tuple[list[Any], Sequence[int], list[Reject]]:
         records, positions, rejects = [], [], []
         for position, raw in enumerate(raws):
             try:

@@ -107,41 +107,53 @@ def sync(
     return report
 
 
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """What of a landed page to load again: some of its records (from 1; None for all of it), or in their place the
+    bytes that a person mended: a page, or one record where `rows` names one.
+    """
+
+    rows: frozenset[int] | None = None
+    mended: bytes | None = None
+
+
 def replay(
     platform: Platform,
     integration_id: str,
     *,
     only: Iterable[str] | None = None,
     batches: Iterable[str] | None = None,
-    references: Iterable[str] | None = None,
-    patched: Mapping[str, bytes] | None = None,
+    picks: Mapping[str, Pick] | None = None,
 ) -> SyncReport:
     """Load landed pages again, with today's declarations and no API call.
 
-    `batches` limits it to some batch files, `references` to some pages (`batch#number`); `patched` gives mended bytes
-    for a page reference. Cursors and watermarks do not move. Pages are read oldest first, so the newest delivery of a
+    `batches` limits it to some batch files, `picks` to parts of some pages (by their reference, `batch#number`).
+    Cursors and watermarks do not move. Pages are read oldest first, so the newest delivery of a
     record wins as it did when it came.
     """
     connector = platform.connector(integration_id)
     streams = _chosen(connector, only)
-    wanted = set(references) if references is not None else None
     chosen = set(batches) if batches is not None else None
-    if wanted is not None:
-        chosen = {reference.rpartition("#")[0] for reference in wanted}
+    if picks is not None:
+        chosen = {reference.rpartition("#")[0] for reference in picks}
 
     def events(stream: Stream, cursors: Mapping[str, str]) -> Iterator[fetch.Event]:
         for name in platform.landing.batches(connector.slug, integration_id, stream.name):
             if chosen is not None and name not in chosen:
                 continue
             for page in platform.landing.pages(name):
-                if wanted is not None and page.reference not in wanted:
+                if picks is not None and page.reference not in picks:
                     continue
                 if page.meta.kind == "done":
                     yield fetch.ScopeDone(page.meta.scope)
                     continue
-                content = (patched or {}).get(page.reference, page.content)
-                kind = "page" if page.meta.kind == "rejected" else page.meta.kind
-                yield fetch.Page(content, page.meta.scope, page.meta.constants, kind, page.reference)
+                pick = (picks or {}).get(page.reference, Pick())
+                content, kind, rows = page.content, page.meta.kind, pick.rows
+                if pick.mended is not None:
+                    content, kind, rows = pick.mended, "page" if rows is None else "record", None
+                elif kind == "rejected":
+                    kind = "page"
+                yield fetch.Page(content, page.meta.scope, page.meta.constants, kind, page.reference, rows)
 
     run_id = platform.ops.start_run(integration_id, platform.settings.as_of, replay=True)
     report = SyncReport(integration_id, run_id)
@@ -155,7 +167,7 @@ def replay(
             run_id=run_id,
             until=None,
             watch_keys=platform.ops.open_reject_keys(integration_id),
-            whole=wanted is None,
+            whole=picks is None,
         )
     except Exception as error:
         report.error = type(error).__name__
@@ -200,4 +212,4 @@ def _record(platform: Platform, report: SyncReport, streams: Iterable[Stream], u
         ledger.finish(report.status, datetime.now(UTC))
 
 
-__all__ = ["Reject", "SyncReport", "replay", "sync"]
+__all__ = ["Pick", "Reject", "SyncReport", "replay", "sync"]

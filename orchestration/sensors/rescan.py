@@ -28,6 +28,7 @@ IN_PROGRESS = [
     DagsterRunStatus.NOT_STARTED,
     DagsterRunStatus.STARTING,
     DagsterRunStatus.STARTED,
+    DagsterRunStatus.CANCELING,
 ]
 WAITING = """
 select outlet_id, cast(business_date as varchar) as business_date
@@ -72,7 +73,7 @@ def rescan_sensor(job: UnresolvedAssetJobDefinition) -> SensorDefinition:
             return SkipReason(f"{len(days)} outlet-days wait; the next re-scan is due {_pause(attempts)} after {last}")
         cursor = {"fingerprint": fingerprint, "attempts": attempts + 1, "at": settings.as_of.isoformat()}
         request = RunRequest(
-            run_key=f"rescan-{fingerprint}-{attempts + 1}-{settings.as_of:%Y%m%d}",
+            run_key=f"rescan-{fingerprint}-{settings.as_of:%Y%m%dT%H%M%S}",  # Dagster never starts a key twice
             tags={AS_OF_TAG: settings.as_of.isoformat(), "c4/reason": f"{len(days)} outlet-days incomplete"},
         )
         return SensorResult(run_requests=[request], cursor=json.dumps(cursor))

@@ -11,6 +11,7 @@ so that killing one is cheap and safe.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import random
@@ -42,7 +43,8 @@ from ingestion.core.journal import JournalType
 from ingestion.core.ops.crypto import Keyring
 from ingestion.core.ops.store import Ops
 from ingestion.core.outbox import Candidate, CandidateLine, JournalKey, export
-from ingestion.core.outbox.book import SETTLED, Book
+from ingestion.core.outbox.book import Book
+from ingestion.core.outbox.entries import SETTLED
 from ingestion.core.registry import connector
 from ingestion.core.settings import PROJECT_ROOT
 from ingestion.core.spec import Limit
@@ -150,6 +152,7 @@ def exporter(vendor: str, folder: Path, settings: dict[str, str], credentials: d
         limit=Limit(per_second=1e6, concurrent=4),
         sleep=lambda _: None,
     )
+    gc.freeze()  # forked children share what is there: nothing to collect, nothing to copy
     for line in sys.stdin:
         order = json.loads(line)
         read, write = os.pipe()
@@ -348,7 +351,7 @@ def drive(vendor: str, folder: Path) -> Outcome:
                 else:
                     before = server.faults.struck.total()
                     server.faults.add(*_faults(vendor, chance, outcome))
-                    kill = _kill(chance, outcome) if chance.random() < 0.5 else ""
+                    kill = _kill(chance, outcome) if chance.random() < 0.8 else ""
                     told = run(edit, kill, timeout)
                     struck = server.faults.struck.total() - before
                     if not (struck or told["killed"] or told.get("ok")):
@@ -377,7 +380,7 @@ def _faults(vendor: str, chance: random.Random, outcome: Outcome) -> list[Fault]
     post, find = TARGETS[vendor]
     rare = sorted(WRITE_FAULTS, key=lambda kind: outcome.faults[kind] + chance.random())[:4]
     faults = [
-        Fault(kind=kind, method="POST" if vendor == "sap-s4hana" else "PUT", path=post, probability=0.25, count=4)
+        Fault(kind=kind, method="POST" if vendor == "sap-s4hana" else "PUT", path=post, probability=0.2, count=2)
         for kind in rare
     ]
     if chance.random() < 0.3:

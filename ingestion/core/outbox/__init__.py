@@ -6,9 +6,10 @@ the same for the same content for ever, `sending` committed before the call, and
 anything whose outcome is unknown is sent again.
 """
 
-from ingestion.core.outbox.book import Entry, Status, approve, history, live_journals
 from ingestion.core.outbox.content import Candidate, CandidateLine, JournalKey
+from ingestion.core.outbox.entries import Entry, Status
 from ingestion.core.outbox.export import export
+from ingestion.core.outbox.people import approve, history, live_journals
 from ingestion.core.outbox.run import ExportResult, Problem
 
 __all__ = [

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from ingestion.core.errors import ApiError
 from ingestion.core.failpoints import failpoint
 from ingestion.core.journal import JournalDocument, NotSentError, Receipt, Rejection, UncertainOutcomeError
-from ingestion.core.outbox.book import OPEN, SENDABLE, Entry, Status
 from ingestion.core.outbox.content import JournalKey
+from ingestion.core.outbox.entries import OPEN, SENDABLE, Entry, Status
 from ingestion.core.outbox.lookup import accept, look_up
 from ingestion.core.outbox.plan import refusal
 from ingestion.core.outbox.run import NO_ANSWER, Run
@@ -64,13 +64,13 @@ class Dispatch:
         for entry in self.run.book.entries(*SENDABLE, Status.REJECTED, *OPEN):
             waiting.setdefault(entry.key, deque()).append(entry)
         queues = []
-        reasons = []
+        reasons: dict[str, str] = {}
         for key, queue in waiting.items():
             if any(entry.status not in SENDABLE for entry in queue):
                 continue  # a person or the next look-up must settle that one first; the report tells
             why = self._reason_to_wait(key, queue)
             if why:
-                reasons += [(entry.document.reference, why) for entry in queue if entry.reason != why]
+                reasons |= {entry.document.reference: why for entry in queue if entry.reason != why}
             else:
                 queues.append(queue)
         self.run.book.explain(reasons)

@@ -11,9 +11,10 @@ from ingestion.core.journal import JournalTarget
 from ingestion.core.ops.incidents import Incident
 from ingestion.core.ops.leases import lease
 from ingestion.core.ops.store import Ops
-from ingestion.core.outbox.book import OPEN, SENDABLE, Book, Status, total_debit
+from ingestion.core.outbox.book import Book, Planned
 from ingestion.core.outbox.content import Candidate, JournalKey
 from ingestion.core.outbox.dispatch import Dispatch
+from ingestion.core.outbox.entries import OPEN, SENDABLE, Entry, Status, total_debit
 from ingestion.core.outbox.lookup import confirm, look_up
 from ingestion.core.outbox.plan import plan
 from ingestion.core.outbox.run import NO_ANSWER, ExportResult, Run
@@ -78,8 +79,9 @@ def _plan(run: Run) -> None:
     """Bring the outbox in line with the snapshot, in one transaction."""
     done = run.book.unchanged(run.candidates)
     journals = run.book.journals(run.candidates.keys() - done)
-    changes = []
-    reasons: list[tuple[str, str]] = []
+    dropped: list[Entry] = []
+    added: list[Planned] = []
+    reasons: dict[str, str] = {}
     for key, candidate in run.candidates.items():
         if key in done:
             continue
@@ -87,18 +89,20 @@ def _plan(run: Run) -> None:
         entity = run.entities[key.entity_id]
         if not candidate.is_postable:
             why = run.result.held[key] = candidate.hold_reason or "held"
-            reasons += [(entry.document.reference, why) for entry in entries if entry.status in SENDABLE]
+            reasons |= {entry.document.reference: why for entry in entries if entry.status in SENDABLE}
             continue
         step = plan(candidate, entries, entity, run.lock_of(entity))
         if step.waits:
             run.result.held[key] = step.waits
-        elif step.drop or step.add:
-            limit = entity.approval_limit
-            added = [(document, candidate.content_hash, total_debit(document) > limit) for document in step.add]
-            changes.append((step.drop, added))
-            run.result.planned += [document.reference for document in step.add]
-    run.book.replace(changes)
+        last = max((entry.sequence for entry in entries), default=0)
+        dropped += step.drop
+        added += [
+            Planned(document, candidate.content_hash, sequence, total_debit(document) > entity.approval_limit)
+            for sequence, document in enumerate(step.add, start=last + 1)
+        ]
+    run.book.replace(dropped, added)
     run.book.explain(reasons)
+    run.result.planned += [planned.document.reference for planned in added]
     failpoint("outbox.planned")
 
 

@@ -13,7 +13,6 @@ from decimal import Decimal
 
 from ingestion.core.config import Entity
 from ingestion.core.journal import DocumentKind, JournalDocument, JournalLine, JournalType
-from ingestion.core.outbox.book import OPEN, SETTLED, Entry
 from ingestion.core.outbox.content import (
     Amounts,
     Candidate,
@@ -23,6 +22,7 @@ from ingestion.core.outbox.content import (
     minus,
     reference,
 )
+from ingestion.core.outbox.entries import OPEN, SETTLED, Entry
 
 TITLES = {
     JournalType.DAILY_SALES: "Daily sales",
