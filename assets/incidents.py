@@ -16,7 +16,7 @@ from dagster import (
 )
 
 from assets.platform import PlatformResource
-from ingestion.core.alerts import channels, deliver
+from ingestion.core.alerts import notify
 from ingestion.core.ops.incidents import Incident, Severity
 from ingestion.core.outbox import Status
 from ingestion.core.platform import Platform
@@ -56,7 +56,7 @@ def incidents_asset(after: AssetKey) -> AssetsDefinition:
 
 def tell(platform: Platform) -> list[str]:
     """Alert everyone who is configured about incidents they have not heard of. Returns what could not be delivered."""
-    return deliver(platform.ops, channels(platform.config.alert_emails)).failures
+    return notify(platform.ops, platform.config.alert_emails).failures
 
 
 def watch(platform: Platform) -> None:

@@ -11,6 +11,7 @@ from importlib.metadata import version
 
 from ingestion.core.config import ConfigError
 from ingestion.core.errors import ApiError
+from ingestion.core.ops.crypto import KeyringError
 from ingestion.core.platform import Platform
 from ingestion.core.settings import Settings
 from orchestration.cli.app import console, table
@@ -38,7 +39,7 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     yield _disk(settings)
     try:
         platform = Platform.open(settings)
-    except (ConfigError, OSError) as error:
+    except (ConfigError, KeyringError, OSError) as error:
         yield "configuration", False, str(error)
         return
     yield "configuration", True, f"{settings.config}: {len(platform.config.outlets)} outlet versions"
