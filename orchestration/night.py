@@ -41,7 +41,7 @@ def dagster_home(settings: Settings) -> Path:
     config = home / "dagster.yaml"
     if not config.exists():
         config.write_text(
-            "telemetry:\n  enabled: false\n"
+            "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
             "concurrency:\n  pools:\n    default_limit: 1\n  runs:\n    max_concurrent_runs: 1\n"
         )
     return home
