@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from ingestion.core.ops.crypto import Keyring
 
 from ingestion.core.config import load_config
 from ingestion.core.ops import store
+from ingestion.core.ops.crypto import Keyring
 from ingestion.core.settings import Settings
 from ingestion.sandbox.clock import Clock
 from ingestion.sandbox.company import Company
