@@ -1,6 +1,8 @@
 """Reference tables, the dbt build, the close build after the export, and the published marts."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from importlib import metadata
 from typing import Any
 
 from dagster import (
@@ -13,6 +15,7 @@ from dagster import (
     multi_asset,
 )
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, dbt_assets
+from packaging.version import Version
 
 from assets import dbt
 from assets.platform import PlatformResource
@@ -24,6 +27,31 @@ OPS_TABLES = ("watermarks", "sync_runs", "rejects", "schema_drift")
 POSTING_TABLES = ("outbox", "outbox_lines")
 SETTINGS_TABLES = ("integrations", "integration_outlets", "integration_entities", "group_settings")
 GROUPS = {"staging": "staging", "intermediate": "intermediate"}
+
+
+class DbtCli(DbtCliResource):
+    """dagster-dbt's command line without two things that it does before every command and that nothing here reads.
+
+    It asks the executable for its version, which takes as long as dbt takes to start, and it opens an adapter of its
+    own to look into the warehouse afterwards, a second connection to a file that has one writer.
+    """
+
+    @cached_property
+    def _cli_version(self) -> Version:
+        return Version(metadata.version("dbt-core"))
+
+    def _initialize_dbt_core_adapter(self, args: Sequence[str]) -> Any:
+        return None
+
+
+def dbt_cli() -> DbtCli:
+    folder = str(dbt.PROJECT_DIR)
+    return DbtCli(
+        project_dir=folder,
+        profiles_dir=folder,
+        dbt_executable=str(dbt.EXECUTABLE),
+        global_config_flags=["--no-write-json"],
+    )
 
 
 class Translator(DagsterDbtTranslator):
@@ -118,7 +146,7 @@ def dbt_builds(settings: Settings) -> list[AssetsDefinition]:
         dagster_dbt_translator=Translator(),
         pool="warehouse",
     )
-    def transform(context: AssetExecutionContext, platform: PlatformResource, cli: DbtCliResource) -> Iterator[Any]:
+    def transform(context: AssetExecutionContext, platform: PlatformResource, cli: DbtCli) -> Iterator[Any]:
         yield from _build(context, platform, cli)
 
     @dbt_assets(
@@ -128,13 +156,13 @@ def dbt_builds(settings: Settings) -> list[AssetsDefinition]:
         dagster_dbt_translator=Translator(),
         pool="warehouse",
     )
-    def close(context: AssetExecutionContext, platform: PlatformResource, cli: DbtCliResource) -> Iterator[Any]:
+    def close(context: AssetExecutionContext, platform: PlatformResource, cli: DbtCli) -> Iterator[Any]:
         yield from _build(context, platform, cli)
 
     return [transform, close]
 
 
-def _build(context: AssetExecutionContext, platform: PlatformResource, cli: DbtCliResource) -> Iterator[Any]:
+def _build(context: AssetExecutionContext, platform: PlatformResource, cli: DbtCli) -> Iterator[Any]:
     settings = platform.settings(dict(context.run.tags))
     with warehouse.write_lock(settings):
         yield from cli.cli(["build", *dbt.NIGHTLY], context=context).stream()

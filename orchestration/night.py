@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from uuid import uuid4
 
 from dagster import DagsterEventType, DagsterInstance
@@ -17,6 +16,7 @@ from dagster._utils.error import SerializableErrorInfo
 
 from assets.platform import AS_OF_TAG
 from ingestion.core.settings import Settings
+from orchestration.instance import dagster_home
 from orchestration.jobs import NIGHTLY
 
 StepListener = Callable[[str, str], None]  # step name, "start" | "done" | "failed"
@@ -34,19 +34,6 @@ class NightResult:
     errors: list[str] = field(default_factory=list)
 
 
-def dagster_home(settings: Settings) -> Path:
-    """Dagster's own folder inside the data folder, with telemetry off."""
-    home = settings.data / "dagster"
-    home.mkdir(parents=True, exist_ok=True)
-    config = home / "dagster.yaml"
-    if not config.exists():
-        config.write_text(
-            "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
-            "concurrency:\n  pools:\n    default_limit: 1\n  runs:\n    max_concurrent_runs: 1\n"
-        )
-    return home
-
-
 def run_night(settings: Settings, as_of: datetime, listener: StepListener | None = None) -> NightResult:
     """Run the nightly job as of a moment (aware). Returns also when steps failed; never posts twice."""
     os.environ["DAGSTER_HOME"] = str(dagster_home(settings))
@@ -60,7 +47,7 @@ def run_night(settings: Settings, as_of: datetime, listener: StepListener | None
         started: dict[str, float] = {}
         result = NightResult(success=False, run_id=run_id)
 
-        def watch(entry: EventLogEntry, _: str) -> None:
+        def watch(entry: EventLogEntry) -> None:
             event = entry.dagster_event
             if event is None or event.step_key is None:
                 return
@@ -76,19 +63,16 @@ def run_night(settings: Settings, as_of: datetime, listener: StepListener | None
                 listener(event.step_key, state)
 
         job = build(settings).resolve_job_def(NIGHTLY)
-        instance.watch_event_logs(run_id, None, watch)
+        instance.add_event_listener(run_id, watch)
         log = settings.data / "dagster" / "night.log"
-        try:
-            with log.open("a", encoding="utf-8") as output, contextlib.redirect_stdout(output):
-                outcome = job.execute_in_process(
-                    instance=instance,
-                    run_id=run_id,
-                    tags={AS_OF_TAG: as_of.isoformat()},
-                    raise_on_error=False,
-                    run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-                )
-        finally:
-            instance.end_watch_event_logs(run_id, watch)
+        with log.open("a", encoding="utf-8") as output, contextlib.redirect_stdout(output):
+            outcome = job.execute_in_process(
+                instance=instance,
+                run_id=run_id,
+                tags={AS_OF_TAG: as_of.isoformat()},
+                raise_on_error=False,
+                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            )
         for event in outcome.all_events:
             if event.event_type is DagsterEventType.ASSET_CHECK_EVALUATION:
                 evaluation = event.asset_check_evaluation_data

@@ -3,7 +3,6 @@
 import os
 
 from dagster import AssetKey, Definitions, in_process_executor
-from dagster_dbt import DbtCliResource
 
 from assets import dbt
 from assets.checks import operations_checks
@@ -11,7 +10,7 @@ from assets.exports.journals import export_assets
 from assets.incidents import incidents_asset
 from assets.ingestion import load_assets, table_key, vendor_spec
 from assets.platform import PlatformResource
-from assets.transform import dbt_builds, posting_assets, published_asset, reference_assets
+from assets.transform import dbt_builds, dbt_cli, posting_assets, published_asset, reference_assets
 from ingestion.core.registry import connectors
 from ingestion.core.settings import Settings
 from orchestration.jobs import nightly_job
@@ -28,8 +27,6 @@ def build(settings: Settings) -> Definitions:
     exports = export_assets(vendors, [AssetKey(["marts", "journals"]), AssetKey(["marts", "journal_lines"])])
     published = published_asset([*transform.keys, *close.keys])
     nightly = nightly_job()
-    folder = str(dbt.PROJECT_DIR)
-    cli = DbtCliResource(project_dir=folder, profiles_dir=folder, dbt_executable=str(dbt.EXECUTABLE))
     return Definitions(
         assets=[
             *(vendor_spec(vendor) for vendor in vendors),
@@ -46,6 +43,6 @@ def build(settings: Settings) -> Definitions:
         jobs=[nightly],
         schedules=nightly_schedules(settings, nightly),
         sensors=all_sensors(nightly),
-        resources={"platform": PlatformResource(data=str(settings.data)), "cli": cli},
+        resources={"platform": PlatformResource(data=str(settings.data)), "cli": dbt_cli()},
         executor=in_process_executor,
     )

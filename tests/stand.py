@@ -18,7 +18,7 @@ from ingestion.core import warehouse
 from ingestion.core.platform import Platform
 from ingestion.core.registry import connectors
 from ingestion.core.settings import Settings
-from ingestion.core.spec import Connector
+from ingestion.core.spec import Category, Connector
 from ingestion.core.sync import SyncReport, sync
 from ingestion.sandbox.clock import Clock
 from ingestion.sandbox.company import NIGHT, Company
@@ -35,9 +35,14 @@ def no_sleep(_: float) -> None:
 
 
 @cache
-def company(outlets: int = 3, days: int = 3, checks_per_day: int = 12) -> Company:
+def company(outlets: int = 3, days: int = 3, checks_per_day: int = 12, pos: tuple[str, ...] = ("moka",)) -> Company:
     """The simulated company; the same objects for every test that asks alike."""
-    return Company.build(outlets=outlets, days=days, start=FIRST_DAY, checks_per_day=checks_per_day)
+    return Company.build(outlets=outlets, days=days, start=FIRST_DAY, checks_per_day=checks_per_day, pos=pos)
+
+
+def tills(vendors: Sequence[str]) -> tuple[str, ...]:
+    """The point-of-sale systems among some vendors: what the outlets of a company served by them use."""
+    return tuple(name for name in vendors if connectors()[name].category is Category.POS) or ("moka",)
 
 
 def night_of(day: int) -> datetime:
@@ -64,9 +69,9 @@ class Stand:
         if not key_file.exists():
             key_file.touch(mode=0o600)
             key_file.write_text(KEY, encoding="ascii")
-        built = made or company(days=days)
-        clock = Clock(night_of(days - 1))
         names = list(vendors) if vendors is not None else list(connectors())
+        built = made or company(days=days, pos=tills(names))
+        clock = Clock(night_of(days - 1))
         with serve(built, clock, names, drop=root / "drop") as running:
             stand = cls(root, names, built, clock, running)
             built.write_config(root / "config", running)

@@ -94,6 +94,7 @@ class Company:
         seed: int,
         checks_per_day: int,
         ugly: frozenset[str],
+        pos: tuple[str, ...],
     ) -> None:
         self.config_folder = config_folder
         self.config = config
@@ -102,6 +103,7 @@ class Company:
         self.seed = seed
         self.checks_per_day = checks_per_day
         self.ugly = ugly
+        self._pos = pos
         self.dates = tuple(start + timedelta(days=index) for index in range(days))
         self.entities = tuple(
             SimEntity(entity.entity_id, entity.name, entity.currency, entity.currency_exponent)
@@ -140,12 +142,14 @@ class Company:
         seed: int = 7,
         checks_per_day: int = CHECKS_PER_DAY,
         ugly: Iterable[str] = (),
+        pos: Sequence[str] = ("moka",),
     ) -> Company:
         """A company of 1 to 1,000 outlets over some days. `checks_per_day` is the average of one outlet.
 
         The first outlets of the configuration are taken; above their number, all but the one abroad are
         cloned. `ugly` switches on what real life has and a reconciled night has not: unknown_tender,
-        unknown_discount, clock_skew, unapproved_punch.
+        unknown_discount, clock_skew, unapproved_punch. `pos` names the vendors whose tills the outlets at home
+        use, in turn; the one abroad delivers files.
         """
         folder = config_folder or PROJECT_ROOT / "config"
         config = load_config(folder)
@@ -165,6 +169,7 @@ class Company:
             seed=seed,
             checks_per_day=checks_per_day,
             ugly=frozenset(ugly),
+            pos=tuple(pos),
         )
 
     # Outlets and their time
@@ -362,7 +367,7 @@ class Company:
             prices_include_tax=inclusive,
             cost_center=row.cost_center,
             tracking_option=row.tracking_option,
-            pos="files" if abroad else "moka",
+            pos="files" if abroad else self._pos[(number - 1) % len(self._pos)],
             tax_jurisdiction=row.tax_jurisdiction,
             seats=row.seats,
         )

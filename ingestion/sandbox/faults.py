@@ -40,6 +40,7 @@ class FaultKind(StrEnum):
     TRUNCATED_GZIP = "truncated_gzip"  # a gzip body that breaks off
     EXTRA_FIELD = "extra_field"  # every record has the field `c4_new_field` that nobody knows
     RENAMED_FIELD = "renamed_field"  # `field` is called `<field>_v2` in every record
+    CHANGED_FIELD = "changed_field"  # `field` of the page's first record, a dotted path, holds `value`
     DUPLICATE_DELIVERY = "duplicate_delivery"  # the first record of the page comes twice
 
 
@@ -48,7 +49,8 @@ class Fault:
     """One fault. `path` is a glob over the path, or the path with its query.
 
     `count` None means for ever. `after` is how many matching requests pass first. `retry_after` is the text
-    of the header; `field` the one to rename; `seconds` how long a slow answer takes.
+    of the header; `field` the one to rename or to change (then to `value`, None for an absent one); `seconds` how
+    long a slow answer takes.
     """
 
     kind: FaultKind
@@ -59,12 +61,13 @@ class Fault:
     probability: float = 1.0
     retry_after: str | None = None
     field: str = ""
+    value: str | int | None = None
     seconds: float = 1.0
 
     def __post_init__(self) -> None:
         self.kind = FaultKind(self.kind)
-        if self.kind is FaultKind.RENAMED_FIELD and not self.field:
-            raise ValueError("field: a renamed_field fault needs the name of the field")
+        if self.kind in (FaultKind.RENAMED_FIELD, FaultKind.CHANGED_FIELD) and not self.field:
+            raise ValueError(f"field: a {self.kind} fault needs the name of the field")
 
     def matches(self, method: str, target: str) -> bool:
         path = target.split("?", 1)[0]
@@ -154,6 +157,19 @@ def _rename_field(data: Any, fault: Fault) -> Any:
     return data
 
 
+def _change_field(data: Any, fault: Fault) -> Any:
+    for record in _records(data)[:1]:
+        *path, last = fault.field.split(".")
+        node = record
+        for step in path:
+            node = node[int(step)] if isinstance(node, list) else node[step]
+        if fault.value is None:
+            node.pop(last)
+        else:
+            node[last] = fault.value
+    return data
+
+
 def _duplicate(data: Any, _: Fault) -> Any:
     records = _records(data)
     if records:
@@ -164,5 +180,6 @@ def _duplicate(data: Any, _: Fault) -> Any:
 _JSON_EDITS: dict[FaultKind, Callable[[Any, Fault], Any]] = {
     FaultKind.EXTRA_FIELD: _extra_field,
     FaultKind.RENAMED_FIELD: _rename_field,
+    FaultKind.CHANGED_FIELD: _change_field,
     FaultKind.DUPLICATE_DELIVERY: _duplicate,
 }

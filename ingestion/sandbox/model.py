@@ -42,7 +42,7 @@ class SimOutlet:
     prices_include_tax: bool
     cost_center: str
     tracking_option: str
-    pos: str  # vendor whose sandbox shows this outlet's checks: "moka" or "files"
+    pos: str  # vendor whose sandbox shows this outlet's checks: "moka", "files", ...
     tax_jurisdiction: str = ""
     seats: int = 0
 

@@ -140,6 +140,18 @@ def status(as_json: AsJson = False) -> None:
 
 
 @app.command()
+def query(
+    sql: Annotated[str, typer.Argument(help="One statement over the published marts, for example 'from sales_daily'.")],
+    limit: Annotated[int, typer.Option(min=1, help="Rows to show.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """Ask the published marts a question, as a BI tool would: read-only, at any time."""
+    from orchestration.cli.status import run_query
+
+    raise typer.Exit(run_query(Settings.load(), sql, limit=limit, as_json=as_json))
+
+
+@app.command()
 def connectors(
     as_json: AsJson = False, markdown: Annotated[bool, typer.Option(help="Print docs/connectors.md.")] = False
 ) -> None:

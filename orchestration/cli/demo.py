@@ -9,6 +9,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -18,16 +19,19 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from assets import dbt
 from ingestion.core import progress as work
 from ingestion.core.ops import store
 from ingestion.core.ops.crypto import Keyring
 from ingestion.core.settings import Settings
 from ingestion.sandbox.company import CHECKS_PER_DAY, Company
 from orchestration.cli.sandboxes import Sandboxes, install_company, running
+from orchestration.instance import dagster_home
 from orchestration.night import NightResult, run_night
 
 MARKER = ".c4-demo"
@@ -65,6 +69,8 @@ def run_demo(settings: Settings, *, outlets: int, days: int, checks: int | None,
     started = time.monotonic()
     _fresh(settings.data)
     outcome = Outcome(str(settings.warehouse_path), outlets, days)
+    parsing = threading.Thread(target=dbt.manifest_path, args=[settings], daemon=True)
+    parsing.start()  # the models' manifest, while the sandboxes start: the night waits for it where it needs it
     with _sandboxes(settings, outlets=outlets, days=days, checks=checks) as (company, sandboxes, installed):
         for night in _nights(company):
             sandboxes.set_clock(night)
@@ -206,6 +212,32 @@ def _collect(outcome: Outcome, settings: Settings, truth: dict[Any, Any]) -> Non
             outcome.problems.append(f"{name.replace('_', ' ')}: {outcome.totals[name]}")
 
 
+# Per entity first its sum, then its outlets. Amounts are in the entity's functional currency.
+SUMMARY = """
+    with outlets as (
+        select
+            o.entity_id, e.currency, o.outlet_id, o.name,
+            coalesce(sum(k.checks), 0) as checks, coalesce(sum(k.net_sales), 0) as net_sales,
+            sum(k.labor_cost) as labor_cost, sum(k.prime_cost) as prime_cost,
+            (select count(*) from marts.journals as j where j.outlet_id = o.outlet_id and j.is_postable) as journals,
+            (
+                select count(*) from marts.outlet_days as d
+                where d.outlet_id = o.outlet_id and d.state in ('open', 'closed')
+            ) as held
+        from marts.dim_outlets as o
+        join marts.dim_entities as e on e.entity_id = o.entity_id
+        left join marts.kpis_daily as k on k.outlet_id = o.outlet_id
+        group by all
+    )
+    select
+        entity_id, currency, outlet_id, name, sum(checks)::bigint, sum(net_sales),
+        sum(labor_cost) / nullif(sum(net_sales), 0), sum(prime_cost) / nullif(sum(net_sales), 0),
+        sum(journals)::bigint, sum(held)::bigint
+    from outlets
+    group by grouping sets ((entity_id, currency), (entity_id, currency, outlet_id, name))
+    order by entity_id, outlet_id nulls first
+"""
+
 TRUTH_COLUMNS = {
     "checks": "checks",
     "lines": "lines",
@@ -251,51 +283,27 @@ def _duplicates(settings: Settings) -> int:
 
 def _print(console: Console, outcome: Outcome, settings: Settings) -> None:
     with duckdb.connect(str(settings.published_path), read_only=True) as marts:
-        cursor = marts.execute(
-            """
-            select o.entity_id, o.outlet_id, o.name,
-                sum(k.checks)::bigint as checks, sum(k.net_sales) as net_sales,
-                sum(k.labor_cost) / nullif(sum(k.net_sales), 0) as labor,
-                sum(k.prime_cost) / nullif(sum(k.net_sales), 0) as prime
-            from marts.dim_outlets as o
-            left join marts.kpis_daily as k on k.outlet_id = o.outlet_id
-            group by all
-            order by 1, 2
-            """
-        )
-        rows = cursor.fetchall()
-        posted = dict(
-            marts.execute("select outlet_id, count(*) from marts.journals where is_postable group by 1").fetchall()
-        )
-        held = dict(
-            marts.execute(
-                "select outlet_id, count(*) from marts.outlet_days where state in ('open', 'closed') group by 1"
-            ).fetchall()
-        )
-    view = Table(title="The group after the last night", title_justify="left")
-    for name in (
-        "entity",
-        "outlet",
-        "name",
-        "checks",
-        "net sales",
-        "labor %",
-        "prime cost %",
-        "journals",
-        "exceptions",
-    ):
-        view.add_column(name, justify="left" if name in ("entity", "outlet", "name") else "right")
-    for entity, outlet, name, count, net, labor, prime in rows:
+        rows = marts.execute(SUMMARY).fetchall()
+    view = Table(
+        title="The group after the last night", title_justify="left", box=SIMPLE_HEAD, pad_edge=False, expand=True
+    )
+    view.add_column("outlet", no_wrap=True, min_width=7)
+    view.add_column("name", no_wrap=True, overflow="ellipsis", ratio=1)
+    for name in ("checks", "net sales", "labor %", "prime %", "journals", "held"):
+        view.add_column(name, justify="right", no_wrap=True, min_width=max(len(name), 11 * (name == "net sales")))
+    for entity, currency, outlet, name, count, net, labor, prime, posted, held in rows:
+        if outlet is None:
+            view.add_section()
         view.add_row(
-            entity,
-            outlet,
-            name,
-            f"{count or 0:,}",
-            f"{net or 0:,.0f}",
+            outlet or entity,
+            name or f"all outlets, {currency}",
+            f"{count:,}",
+            f"{net:,.0f}",
             f"{labor or 0:.1%}",
             f"{prime or 0:.1%}",
-            str(posted.get(outlet, 0)),
-            str(held.get(outlet, 0) or "-"),
+            str(posted),
+            str(held or "-"),
+            style="bold" if outlet is None else "",
         )
     console.print(view)
     totals = outcome.totals
@@ -308,11 +316,20 @@ def _print(console: Console, outcome: Outcome, settings: Settings) -> None:
     console.print(f"\nMarts for analysts: [bold]{settings.published_path}[/bold] (read-only DuckDB, never locked)")
     console.print("Try:")
     for sql in (
-        "select * from marts.outlet_days where state not in ('posted', 'locked') order by business_date",
-        "select outlet_id, sum(net_sales), avg(labor_pct) from marts.labor_daily group by 1 order by 2 desc",
-        "select rule, status, count(*) from marts.reconciliations group by all order by 1",
+        "select outlet_id, business_date, state, reason from outlet_days order by 2 desc, 1",
+        "select outlet_id, sum(net_sales) as net_sales, avg(labor_pct) as labor_pct from labor_daily group by 1",
+        "select rule, status, count(*) as days from reconciliations group by all order by 1",
     ):
-        console.print(f'  duckdb -readonly {settings.published_path} "{sql}"', soft_wrap=True, highlight=False)
+        console.print(f'  {_c4(settings)} query "{sql}"', soft_wrap=True, highlight=False)
+    console.print(f"See it in Dagster: {_c4(settings)} ui", soft_wrap=True, highlight=False)
+
+
+def _c4(settings: Settings) -> str:
+    """The command as it can be pasted: with the data folder where it is not the default, and the path to c4."""
+    command = Path(sys.executable).with_name("c4")
+    here = Path.cwd()
+    shown = command.relative_to(here) if command.is_relative_to(here) else command
+    return f"C4_DATA={settings.data} {shown}" if "C4_DATA" in os.environ else str(shown)
 
 
 def serve_sandboxes(settings: Settings, *, outlets: int, days: int) -> None:
@@ -332,8 +349,6 @@ def serve_sandboxes(settings: Settings, *, outlets: int, days: int) -> None:
 
 def serve_ui(settings: Settings, *, port: int, outlets: int, days: int) -> None:
     """`dagster dev` over the data folder, with sandboxes where no company is configured."""
-    from orchestration.night import dagster_home
-
     demo = (settings.data / MARKER).exists() or not (settings.data / "config").is_dir()
     with contextlib.ExitStack() as stack:
         environment = {

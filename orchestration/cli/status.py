@@ -1,4 +1,4 @@
-"""`c4 status`: how the nights stand, for a person."""
+"""`c4 status` and `c4 query`: how the nights stand, and what the marts say, for a person."""
 
 from __future__ import annotations
 
@@ -28,18 +28,43 @@ def show_status(settings: Settings, *, as_json: bool) -> None:
     table("Open incidents", report["incidents"], "none")
 
 
+def run_query(settings: Settings, sql: str, *, limit: int, as_json: bool) -> int:
+    """Print the first rows that a statement finds in the published marts, which nothing here can change."""
+    if not settings.published_path.exists():
+        console.print(f"[red]no marts have been published in {settings.data} yet:[/red] run a night, or c4 demo")
+        return 1
+    with duckdb.connect(str(settings.published_path), read_only=True) as marts:
+        try:
+            marts.execute("set schema = 'marts'")
+            rows = _rows(marts.execute(sql), limit)
+        except duckdb.Error as error:
+            console.print(f"[red]{str(error).strip()}[/red]", highlight=False)
+            return 1
+    if as_json:
+        print(jsonlib.dumps(rows, default=str))
+    else:
+        table(f"{len(rows)} rows" + (" (first ones; see --limit)" if len(rows) == limit else ""), rows, "no rows")
+    return 0
+
+
+def _rows(cursor: duckdb.DuckDBPyConnection, limit: int | None = None) -> list[dict[str, Any]]:
+    names = [column[0] for column in cursor.description or ()]
+    found = cursor.fetchall() if limit is None else cursor.fetchmany(limit)
+    return [dict(zip(names, row, strict=True)) for row in found]
+
+
 def outlet_days(settings: Settings) -> list[dict[str, Any]]:
     """States with counts and the commonest reason, from the published marts."""
     if not settings.published_path.exists():
         return []
     with duckdb.connect(str(settings.published_path), read_only=True) as marts:
-        cursor = marts.execute(
-            "select state, coalesce(reason, '') as reason, count(*) as outlet_days, "
-            "min(business_date) as first_date, max(business_date) as last_date "
-            "from marts.outlet_days group by all order by 1, 3 desc"
+        return _rows(
+            marts.execute(
+                "select state, coalesce(reason, '') as reason, count(*) as outlet_days, "
+                "min(business_date) as first_date, max(business_date) as last_date "
+                "from marts.outlet_days group by all order by 1, 3 desc"
+            )
         )
-        names = [column[0] for column in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
 def accounts(platform: Platform) -> list[dict[str, Any]]:

@@ -53,6 +53,7 @@ from ingestion.sandbox.faults import Fault, FaultKind, Faults, spoil
 from ingestion.sandbox.server import Request, Response, Sandbox, json_response, sandbox_classes
 from tests.stand import FIRST_DAY, company
 
+pytestmark = pytest.mark.xdist_group("outbox-faults")  # one fixture has done all the work
 TARGETS = {
     "sap-s4hana": ("*journalentrycreaterequestconfi*", "*A_OperationalAcctgDocItemCube*"),
     "xero": ("*/ManualJournals*", "*/ManualJournals*"),

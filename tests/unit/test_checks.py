@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 import msgspec
 import pytest
-from dagster import AssetCheckEvaluation, AssetCheckSeverity, materialize
+from dagster import AssetCheckEvaluation, AssetCheckSeverity, AssetSelection, materialize
 
 from assets.checks import operations_checks
 from assets.checks.operations import CHECKS, EVIDENCE_ROWS
@@ -62,6 +62,7 @@ class House:
         chosen = [check for check in operations_checks() if {key.name for key in check.check_keys} == {name}]
         result = materialize(
             chosen,
+            selection=AssetSelection.checks(*chosen),
             resources={"platform": PlatformResource(data=str(self.data))},
             tags={AS_OF_TAG: NOW.isoformat()},
         )
@@ -78,8 +79,8 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
 
 def evidence(evaluation: AssetCheckEvaluation) -> list[dict[str, Any]]:
     assert not evaluation.passed
-    table: Any = evaluation.metadata["evidence"].value
-    return [dict(record.data) for record in table]
+    table: Any = evaluation.metadata["evidence"]
+    return [dict(record.data) for record in table.records]
 
 
 def failures(evaluation: AssetCheckEvaluation) -> int:

@@ -1,0 +1,56 @@
+"""The command line as a person types it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import duckdb
+import pytest
+from typer.testing import CliRunner
+
+from ingestion.core.settings import Settings
+from orchestration.cli.app import app
+
+runner = CliRunner()
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("C4_DATA", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def published(data: Path) -> Path:
+    path = Settings.load().published_path
+    path.parent.mkdir(parents=True)
+    with duckdb.connect(str(path)) as marts:
+        marts.execute("create schema marts")
+        marts.execute("create table marts.sales_daily as select 'JKT-001' as outlet_id, 1250.50::decimal(18,2) as net")
+    return path
+
+
+def test_a_question_is_answered_from_the_published_marts(published: Path) -> None:
+    """Catches: marts that need their schema named, amounts that lose digits on the way to JSON."""
+    result = runner.invoke(app, ["query", "from sales_daily", "--json"])
+    assert result.exit_code == 0
+    assert json.loads(result.output) == [{"outlet_id": "JKT-001", "net": "1250.50"}]
+
+
+@pytest.mark.parametrize("sql", ["drop table sales_daily", "from nothing", "selec 1"])
+def test_a_question_changes_nothing_and_a_wrong_one_is_told(published: Path, sql: str) -> None:
+    """Catches: a statement that writes, a traceback instead of what is wrong."""
+    result = runner.invoke(app, ["query", sql])
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit)
+    with duckdb.connect(str(published), read_only=True) as marts:
+        assert marts.execute("select count(*) from marts.sales_daily").fetchone() == (1,)
+
+
+def test_without_marts_one_is_told_what_to_do(data: Path) -> None:
+    """Catches: an empty database that is created where a file was expected."""
+    result = runner.invoke(app, ["query", "select 1"])
+    assert result.exit_code == 1
+    assert "c4 demo" in result.output
+    assert not Settings.load().published_path.exists()
