@@ -13,6 +13,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from ingestion.core.settings import PROJECT_ROOT, Settings
+from ingestion.core.warehouse import postgres
 
 PROJECT_DIR = PROJECT_ROOT / "dbt_project"
 EXECUTABLE = Path(sys.executable).with_name("dbt")
@@ -28,12 +29,34 @@ class DbtError(Exception):
 def environment(settings: Settings) -> dict[str, str]:
     """What profiles.yml reads, and dbt's own switches."""
     return {
-        "C4_DBT_DUCKDB_PATH": str(settings.warehouse_path),
+        **_target(settings),
         "DBT_PROFILES_DIR": str(PROJECT_DIR),
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
         "DBT_TARGET_PATH": str(target_path(settings)),
         "DBT_LOG_PATH": str(target_path(settings)),
         "DBT_USE_COLORS": "false",
+    }
+
+
+def _target(settings: Settings) -> dict[str, str]:
+    """The profile's output and what it needs. The password has the prefix that dbt scrubs from its logs."""
+    if settings.is_duckdb:
+        return {"C4_DBT_TARGET": "duckdb", "C4_DBT_DUCKDB_PATH": str(settings.warehouse_path)}
+    url = postgres.parse(settings.warehouse)
+    options = {name: str(value) for name, value in url.query.items()}
+    return {
+        "C4_DBT_TARGET": "postgres",
+        "C4_PG_HOST": options.get("host") or url.host or "localhost",
+        "C4_PG_PORT": options.get("port") or str(url.port or 5432),
+        "C4_PG_USER": url.username or "",
+        "DBT_ENV_SECRET_C4_PG_PASSWORD": str(url.password or ""),
+        "C4_PG_DATABASE": url.database or "",
+        "PGTZ": "UTC",
+        **{
+            f"C4_PG_{name.upper()}": options[name]
+            for name in ("sslmode", "sslrootcert", "sslcert", "sslkey", "connect_timeout")
+            if name in options
+        },
     }
 
 
@@ -47,7 +70,7 @@ def manifest_path(settings: Settings) -> Path:
     manifest, stamp = folder / "manifest.json", folder / "manifest.sha256"
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / "parse.lock"):
-        fingerprint = _fingerprint()
+        fingerprint = _fingerprint(environment(settings)["C4_DBT_TARGET"])
         if not manifest.exists() or not stamp.exists() or stamp.read_text() != fingerprint:
             run(settings, ["parse"])
             stamp.write_text(fingerprint)
@@ -66,8 +89,8 @@ def run(settings: Settings, arguments: list[str]) -> str:
     return done.stdout
 
 
-def _fingerprint() -> str:
-    digest = hashlib.sha256()
+def _fingerprint(target: str) -> str:
+    digest = hashlib.sha256(target.encode())
     for path in sorted(PROJECT_DIR.rglob("*")):
         if path.suffix in {".sql", ".yml", ".yaml", ".csv"} and "target" not in path.parts:
             digest.update(str(path.relative_to(PROJECT_DIR)).encode())

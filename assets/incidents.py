@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
-import duckdb
 from dagster import (
     AssetExecutionContext,
     AssetKey,
@@ -16,6 +15,7 @@ from dagster import (
 )
 
 from assets.platform import PlatformResource
+from ingestion.core import warehouse
 from ingestion.core.alerts import notify
 from ingestion.core.ops.incidents import Incident, Severity
 from ingestion.core.outbox import Status
@@ -65,9 +65,8 @@ def watch(platform: Platform) -> None:
     book.reconcile("integration-down:", _down(platform))
     book.reconcile("error-rate:", _error_rates(platform))
     book.reconcile("rejects:", _rejects(platform))
-    path = platform.settings.published_path
-    if path.exists():
-        with duckdb.connect(str(path), read_only=True) as marts:
+    with warehouse.published(platform.settings) as marts:
+        if marts is not None:
             book.reconcile("days-waiting:", _waiting(marts))
             book.reconcile("reconciliation:", _reconciliations(marts))
             book.reconcile("unmapped:", _unmapped(marts))
@@ -126,9 +125,9 @@ def _rejects(platform: Platform) -> Iterable[Incident]:
     ]
 
 
-def _waiting(marts: duckdb.DuckDBPyConnection) -> Iterable[Incident]:
+def _waiting(marts: warehouse.Connection) -> Iterable[Incident]:
     rows = marts.execute(
-        "select business_date, count(*), min(reason) from marts.outlet_days where state = 'open' group by 1 order by 1"
+        "select business_date, count(*), min(reason) from outlet_days where state = 'open' group by 1 order by 1"
     ).fetchall()
     return [
         Incident(
@@ -142,9 +141,9 @@ def _waiting(marts: duckdb.DuckDBPyConnection) -> Iterable[Incident]:
     ]
 
 
-def _reconciliations(marts: duckdb.DuckDBPyConnection) -> Iterable[Incident]:
+def _reconciliations(marts: warehouse.Connection) -> Iterable[Incident]:
     rows = marts.execute(
-        "select rule, business_date, count(*), sum(abs(difference)) from marts.reconciliations "
+        "select rule, business_date, count(*), sum(abs(difference)) from reconciliations "
         "where status = 'fail' group by 1, 2 order by 2, 1"
     ).fetchall()
     return [
@@ -153,15 +152,15 @@ def _reconciliations(marts: duckdb.DuckDBPyConnection) -> Iterable[Incident]:
             Severity.ERROR,
             f"{rule} of {day}: {count} differences, {total} in all",
             "the days are held back from posting",
-            "select * from marts.reconciliations where status = 'fail'",
+            "c4 query \"select * from reconciliations where status = 'fail'\"",
         )
         for rule, day, count, total in rows
     ]
 
 
-def _unmapped(marts: duckdb.DuckDBPyConnection) -> Iterable[Incident]:
+def _unmapped(marts: warehouse.Connection) -> Iterable[Incident]:
     rows: list[tuple[Any, ...]] = marts.execute(
-        "select domain, source_code, sum(amount) from marts.mapping_exceptions group by 1, 2 order by 1, 2"
+        "select domain, source_code, sum(amount) from mapping_exceptions group by 1, 2 order by 1, 2"
     ).fetchall()
     return [
         Incident(

@@ -169,17 +169,19 @@ def _build(context: AssetExecutionContext, platform: PlatformResource, cli: DbtC
 
 
 def published_asset(mart_keys: list[AssetKey]) -> AssetsDefinition:
-    """The published file, after every model of the night."""
+    """The published marts, after every model of the night."""
 
     @asset(
         key=["published", "marts"],
         deps=mart_keys,
         group_name="published",
         kinds={"duckdb"},
-        description="The marts as analysts and BI tools read them: one read-only file, replaced atomically.",
+        description="The marts as analysts and BI tools read them: read-only, changed all at once.",
     )
     def published(context: AssetExecutionContext, platform: PlatformResource) -> MaterializeResult:
         settings = platform.settings(dict(context.run.tags))
-        return MaterializeResult(metadata={"tables": warehouse.publish(settings), "path": str(settings.published_path)})
+        return MaterializeResult(
+            metadata={"tables": warehouse.publish(settings), "place": warehouse.published_place(settings)}
+        )
 
     return published

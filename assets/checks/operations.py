@@ -45,7 +45,7 @@ CHECKS = (
         from raw_c4.watermarks as w
         inner join raw_c4.integrations as i on i.integration_id = w.integration_id and i.enabled
         cross join raw_c4.group_settings as g
-        where w.marks_complete and w.complete_until < g.as_of - interval 24 hour
+        where w.marks_complete and w.complete_until < g.as_of - interval '24 hours'
         order by w.complete_until
         """,
         "Sales of these outlets stop at the time shown. Look at the account in `c4 status`; the re-scan heals it.",

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 
-import duckdb
-
 from ingestion.core import warehouse
 from ingestion.core.config import Config
 from ingestion.core.journal import JournalType
@@ -67,7 +65,7 @@ def candidates(platform: Platform, integration_id: str) -> list[Candidate]:
     return list(found.values())
 
 
-def _rows(connection: duckdb.DuckDBPyConnection, sql: str, target: str) -> Iterable[tuple]:
+def _rows(connection: warehouse.Connection, sql: str, target: str) -> Iterable[tuple]:
     return connection.execute(sql, [target]).fetchall()
 
 

@@ -121,7 +121,7 @@ class Loader:
 
         What cannot be finished is given up: its cursors are not in the warehouse, so this run reads it again.
         """
-        with write_lock(self.settings):
+        with write_lock(self.settings, self.connector.dataset):
             if self.pipeline.has_pending_data:
                 try:
                     if self.pipeline.list_extracted_load_packages():
@@ -196,9 +196,10 @@ class Loader:
         self.pipeline.extract(source(), loader_file_format="parquet")
         self.pipeline.normalize()
         failpoint("load.extracted")
-        with write_lock(self.settings):
+        with write_lock(self.settings, self.connector.dataset):
             self.pipeline.load()
             self._delete_replaced(results)
+            self._analyze(results)
         failpoint("load.loaded")
         return results
 
@@ -327,7 +328,7 @@ class Loader:
         same = " and ".join(f'present."{theirs}" = staged."{name}"' for name, theirs in names.items())
         newer = f'{dataset}."{root.name}" as present join {staged} as staged on {same}'
         outdated = ", ".join(f'staged."{name}"' for name in names)
-        return f"row({key}) not in (select row({outdated}) from {newer} and present.c4_version > staged.version)"  # noqa: S608
+        return f"({key}) not in (select {outdated} from {newer} and present.c4_version > staged.version)"  # noqa: S608
 
     def _delete_replaced(self, results: Iterable[StreamResult]) -> None:
         """Delete what a `replace` stream's scope held before it was read to the end again. A process that dies before
@@ -343,11 +344,16 @@ class Loader:
             for stream, result in replaced:
                 for table in stream.tables:
                     if (table.name,) in found:
+                        marks = ", ".join("?" for _ in result.replaced)
                         connection.execute(
                             f'delete from {self.connector.dataset}."{table.name}" '  # noqa: S608
-                            "where integration_id = ? and c4_seq < ? and list_contains(?, c4_scope)",
-                            [self.integration_id, result.first_seq, sorted(result.replaced)],
+                            f"where integration_id = ? and c4_seq < ? and c4_scope in ({marks})",
+                            [self.integration_id, result.first_seq, *sorted(result.replaced)],
                         )
+
+    def _analyze(self, results: Iterable[StreamResult]) -> None:
+        loaded = sorted({name for result in results for name, rows in result.rows.items() if rows})
+        warehouse.analyze(self.settings, self.connector.dataset, loaded)
 
 
 class _nowhere:

@@ -106,14 +106,7 @@ def reference_tables(settings: Settings, config: Config, ops: store.Ops) -> dict
 
 def write(settings: Settings, tables: Mapping[str, pa.Table]) -> None:
     """Replace the tables of `raw_c4` in one transaction."""
-    with warehouse.connect(settings, read_only=False) as connection:
-        connection.begin()
-        connection.execute(f"create schema if not exists {DATASET}")
-        for name, table in tables.items():
-            connection.register("incoming", table)
-            connection.execute(f'create or replace table {DATASET}."{name}" as select * from incoming')  # noqa: S608 - our own names
-            connection.unregister("incoming")
-        connection.commit()
+    warehouse.replace(settings, DATASET, tables)
 
 
 def _table(schema: pa.Schema, rows: Sequence[Mapping[str, Any]] | Iterable[Mapping[str, Any]]) -> pa.Table:

@@ -6,7 +6,7 @@ All state of one company lives under one folder (`C4_DATA`), so two companies or
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,11 +19,12 @@ class Settings:
 
     data: Path
     config: Path
-    warehouse: str  # duckdb:///path or postgresql://...
-    ops: str  # sqlalchemy URL
+    warehouse: str = field(repr=False)  # duckdb:///path or postgresql://...; may hold a password
+    ops: str = field(repr=False)  # sqlalchemy URL
     landing: str  # folder or fsspec URL
     key_file: Path
     as_of: datetime
+    reader_role: str = "c4_reader"  # of a Postgres warehouse: who may read the published marts
 
     @classmethod
     def load(cls, data: str | Path | None = None, as_of: datetime | None = None) -> Settings:
@@ -44,6 +45,7 @@ class Settings:
             landing=os.environ.get("C4_LANDING") or str(root / "landing"),
             key_file=Path(os.environ.get("C4_KEY_FILE") or root / "c4.key"),
             as_of=as_of.astimezone(UTC),
+            reader_role=os.environ.get("C4_READER_ROLE") or "c4_reader",
         )
 
     @property

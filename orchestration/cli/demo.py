@@ -18,7 +18,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import duckdb
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -26,6 +25,7 @@ from rich.table import Table
 
 from assets import dbt
 from ingestion.core import progress as work
+from ingestion.core import warehouse
 from ingestion.core.ops import store
 from ingestion.core.ops.crypto import Keyring
 from ingestion.core.settings import Settings
@@ -67,8 +67,8 @@ def run_demo(settings: Settings, *, outlets: int, days: int, checks: int | None,
     """Run the nights, compare every mart total with the simulated truth, print. Returns the exit status."""
     console = Console(file=sys.stderr if as_json else sys.stdout)
     started = time.monotonic()
-    _fresh(settings.data)
-    outcome = Outcome(str(settings.warehouse_path), outlets, days)
+    _fresh(settings)
+    outcome = Outcome(warehouse.place(settings), outlets, days)
     parsing = threading.Thread(target=dbt.manifest_path, args=[settings], daemon=True)
     parsing.start()  # the models' manifest, while the sandboxes start: the night waits for it where it needs it
     with _sandboxes(settings, outlets=outlets, days=days, checks=checks) as (company, sandboxes, installed):
@@ -94,12 +94,18 @@ def _nights(company: Company) -> tuple[datetime, ...]:
     return company.nights()[-2:]
 
 
-def _fresh(data: Path) -> None:
-    """Empty the folder of an earlier demo; refuse a folder that holds anything else."""
+def _fresh(settings: Settings) -> None:
+    """Empty the folder of an earlier demo; refuse a folder that holds anything else, and a database that is not new."""
+    data = settings.data
     if data.exists() and any(data.iterdir()):
         if not (data / MARKER).exists():
             raise SystemExit(f"{data} holds a company that is not the demo's; set C4_DATA to another folder")
         shutil.rmtree(data)
+    if not settings.is_duckdb:
+        with warehouse.connect(settings) as connection:
+            found = connection.execute("select from pg_namespace where nspname like 'raw_%'").fetchone()
+        if found is not None:
+            raise SystemExit(f"{warehouse.place(settings)} holds a company already; give the demo an empty database")
     data.mkdir(parents=True, exist_ok=True)
     (data / MARKER).write_text("c4 demo may empty this folder\n")
 
@@ -170,26 +176,26 @@ def _collect(outcome: Outcome, settings: Settings, truth: dict[Any, Any]) -> Non
     """Read the published marts, hold them against the truth, and note every disagreement."""
     for night in outcome.nights:
         outcome.problems += [f"step failed: {error}" for error in night.errors]
-    if not settings.published_path.exists():
-        outcome.problems.append("no marts were published")
-        return
-    with duckdb.connect(str(settings.published_path), read_only=True) as marts:
+    with warehouse.published(settings) as marts:
+        if marts is None:
+            outcome.problems.append("no marts were published")
+            return
 
         def one(sql: str) -> Any:
             row = marts.execute(sql).fetchone()
             return row[0] if row else None
 
-        outcome.outlets = one("select count(distinct outlet_id) from marts.outlet_days")
-        failures = one("select count(*) from marts.reconciliations where status = 'fail'")
+        outcome.outlets = one("select count(distinct outlet_id) from outlet_days")
+        failures = one("select count(*) from reconciliations where status = 'fail'")
         outcome.totals = {
-            "checks": one("select coalesce(sum(checks), 0)::bigint from marts.sales_daily"),
-            "sales_lines": one("select coalesce(sum(lines), 0)::bigint from marts.sales_daily"),
-            "net_sales": str(one("select coalesce(sum(net_sales), 0) from marts.sales_daily").quantize(CENT)),
-            "labor_cost": str(one("select coalesce(sum(labor_cost), 0) from marts.labor_daily").quantize(CENT)),
-            "journals": one("select count(*) from marts.journals"),
-            "unbalanced_journals": one("select count(*) from marts.journals where not is_balanced"),
+            "checks": one("select cast(coalesce(sum(checks), 0) as bigint) from sales_daily"),
+            "sales_lines": one("select cast(coalesce(sum(lines), 0) as bigint) from sales_daily"),
+            "net_sales": str(one("select coalesce(sum(net_sales), 0) from sales_daily").quantize(CENT)),
+            "labor_cost": str(one("select coalesce(sum(labor_cost), 0) from labor_daily").quantize(CENT)),
+            "journals": one("select count(*) from journals"),
+            "unbalanced_journals": one("select count(*) from journals where not is_balanced"),
             "reconciliation_failures": failures,
-            "outlet_days": dict(marts.execute("select state, count(*) from marts.outlet_days group by 1").fetchall()),
+            "outlet_days": dict(marts.execute("select state, count(*) from outlet_days group by 1").fetchall()),
             "truth_differences": len(untrue := differences(marts, truth)),
         }
     outcome.problems += untrue[:20]
@@ -219,20 +225,20 @@ SUMMARY = """
             o.entity_id, e.currency, o.outlet_id, o.name,
             coalesce(sum(k.checks), 0) as checks, coalesce(sum(k.net_sales), 0) as net_sales,
             sum(k.labor_cost) as labor_cost, sum(k.prime_cost) as prime_cost,
-            (select count(*) from marts.journals as j where j.outlet_id = o.outlet_id and j.is_postable) as journals,
+            (select count(*) from journals as j where j.outlet_id = o.outlet_id and j.is_postable) as journals,
             (
-                select count(*) from marts.outlet_days as d
+                select count(*) from outlet_days as d
                 where d.outlet_id = o.outlet_id and d.state in ('open', 'closed')
             ) as held
-        from marts.dim_outlets as o
-        join marts.dim_entities as e on e.entity_id = o.entity_id
-        left join marts.kpis_daily as k on k.outlet_id = o.outlet_id
-        group by all
+        from dim_outlets as o
+        join dim_entities as e on e.entity_id = o.entity_id
+        left join kpis_daily as k on k.outlet_id = o.outlet_id
+        group by o.entity_id, e.currency, o.outlet_id, o.name
     )
     select
-        entity_id, currency, outlet_id, name, sum(checks)::bigint, sum(net_sales),
+        entity_id, currency, outlet_id, name, cast(sum(checks) as bigint), sum(net_sales),
         sum(labor_cost) / nullif(sum(net_sales), 0), sum(prime_cost) / nullif(sum(net_sales), 0),
-        sum(journals)::bigint, sum(held)::bigint
+        cast(sum(journals) as bigint), cast(sum(held) as bigint)
     from outlets
     group by grouping sets ((entity_id, currency), (entity_id, currency, outlet_id, name))
     order by entity_id, outlet_id nulls first
@@ -254,12 +260,12 @@ TRUTH_COLUMNS = {
 LABOR_COLUMNS = {"hours": "hours", "overtime_hours": "overtime_hours", "labor_cost": "labor_cost"}
 
 
-def differences(marts: duckdb.DuckDBPyConnection, truth: dict[Any, Any]) -> list[str]:
+def differences(marts: warehouse.Connection, truth: dict[Any, Any]) -> list[str]:
     """Every outlet-day figure of the marts that is not exactly the simulated truth."""
     found: list[str] = []
     for mart, columns in (("sales_daily", TRUTH_COLUMNS), ("labor_daily", LABOR_COLUMNS)):
         names = ", ".join(columns)
-        rows = marts.execute(f"select outlet_id, business_date, {names} from marts.{mart}").fetchall()  # noqa: S608
+        rows = marts.execute(f"select outlet_id, business_date, {names} from {mart}").fetchall()  # noqa: S608
         actual = {(row[0], row[1]): row[2:] for row in rows}
         for key, day in truth.items():
             values = actual.pop(key, (0,) * len(columns))
@@ -273,17 +279,17 @@ def differences(marts: duckdb.DuckDBPyConnection, truth: dict[Any, Any]) -> list
 
 def _duplicates(settings: Settings) -> int:
     """References that a target holds more than once alive, read from the read-back of the targets."""
-    with duckdb.connect(str(settings.warehouse_path), read_only=True) as warehouse:
-        row = warehouse.execute(
+    with warehouse.connect(settings) as connection:
+        row = connection.execute(
             "select count(*) from (select reference from intermediate.int_unified__journal_readback where is_live "
-            "group by reference having count(distinct external_id) > 1)"
+            "group by reference having count(distinct external_id) > 1) as doubled"
         ).fetchone()
     return int(row[0]) if row else 0
 
 
 def _print(console: Console, outcome: Outcome, settings: Settings) -> None:
-    with duckdb.connect(str(settings.published_path), read_only=True) as marts:
-        rows = marts.execute(SUMMARY).fetchall()
+    with warehouse.published(settings) as marts:
+        rows = marts.execute(SUMMARY).fetchall() if marts is not None else []
     view = Table(
         title="The group after the last night", title_justify="left", box=SIMPLE_HEAD, pad_edge=False, expand=True
     )
@@ -313,12 +319,12 @@ def _print(console: Console, outcome: Outcome, settings: Settings) -> None:
         f"{totals['reconciliation_failures']} reconciliation failures, {totals['rejects']} open rejects, "
         f"{outcome.seconds['total']:.0f} s"
     )
-    console.print(f"\nMarts for analysts: [bold]{settings.published_path}[/bold] (read-only DuckDB, never locked)")
+    console.print(f"\nMarts for analysts: [bold]{warehouse.published_place(settings)}[/bold] (read-only, never locked)")
     console.print("Try:")
     for sql in (
         "select outlet_id, business_date, state, reason from outlet_days order by 2 desc, 1",
         "select outlet_id, sum(net_sales) as net_sales, avg(labor_pct) as labor_pct from labor_daily group by 1",
-        "select rule, status, count(*) as days from reconciliations group by all order by 1",
+        "select rule, status, count(*) as days from reconciliations group by 1, 2 order by 1",
     ):
         console.print(f'  {_c4(settings)} query "{sql}"', soft_wrap=True, highlight=False)
     console.print(f"See it in Dagster: {_c4(settings)} ui", soft_wrap=True, highlight=False)
@@ -335,7 +341,7 @@ def _c4(settings: Settings) -> str:
 def serve_sandboxes(settings: Settings, *, outlets: int, days: int) -> None:
     """Host the sandboxes until interrupted."""
     console = Console()
-    _fresh(settings.data)
+    _fresh(settings)
     with _sandboxes(settings, outlets=outlets, days=days, checks=None) as (company, sandboxes, installed):
         night = company.nights()[-1]
         sandboxes.set_clock(night)
@@ -357,7 +363,7 @@ def serve_ui(settings: Settings, *, port: int, outlets: int, days: int) -> None:
             "DAGSTER_HOME": str(dagster_home(settings)),
         }
         if demo:
-            _fresh(settings.data)
+            _fresh(settings)
             company, sandboxes, _ = stack.enter_context(_sandboxes(settings, outlets=outlets, days=days, checks=None))
             night = company.nights()[-1]
             sandboxes.set_clock(night)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from importlib.metadata import version
 
+from ingestion.core import warehouse
 from ingestion.core.config import ConfigError
 from ingestion.core.errors import ApiError
 from ingestion.core.ops.crypto import KeyringError
@@ -45,7 +46,7 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     yield "configuration", True, f"{settings.config}: {len(platform.config.outlets)} outlet versions"
     yield _key_file(settings)
     yield "ops database", True, settings.ops.split("@")[-1]
-    yield "warehouse", True, str(settings.warehouse_path) if settings.is_duckdb else "server"
+    yield _warehouse(settings)
     ages = platform.ops.credential_ages()
     for integration in platform.config.integrations:
         if not integration.enabled:
@@ -68,6 +69,25 @@ def _disk(settings: Settings) -> Finding:
         folder = folder.parent
     free = shutil.disk_usage(folder).free
     return "disk", free > FREE_BYTES and os.access(folder, os.W_OK), f"{free / 2**30:.0f} GiB free in {settings.data}"
+
+
+def _warehouse(settings: Settings) -> Finding:
+    """Whether it opens; on Postgres also whether it sorts and folds text as DuckDB does."""
+    name, where = "warehouse", warehouse.place(settings)
+    try:
+        with warehouse.connect(settings) as connection:
+            if settings.is_duckdb:
+                return name, True, where
+            row = connection.execute(
+                "select pg_encoding_to_char(encoding), coalesce(to_jsonb(d) ->> 'datlocale', datcollate) "
+                "from pg_database as d where datname = current_database()"
+            ).fetchone()
+    except warehouse.SqlError as error:
+        return name, False, f"{where}: {str(error).strip().splitlines()[0]}"
+    encoding, locale = row
+    fine = encoding == "UTF8" and locale.replace("-", "").upper() in ("C", "C.UTF8")
+    todo = "" if fine else "; create it with encoding UTF8 and locale C.UTF-8 (docs/runbook.md)"
+    return name, fine, f"{where}: {encoding}, {locale}{todo}"
 
 
 def _key_file(settings: Settings) -> Finding:

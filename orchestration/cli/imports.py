@@ -7,10 +7,10 @@ import time
 from decimal import Decimal
 from pathlib import Path
 
-import duckdb
 from rich.console import Console
 
 from assets.build import build_marts
+from ingestion.core import warehouse
 from ingestion.core.platform import Platform
 from ingestion.core.settings import Settings
 from ingestion.vendors.files.importer import import_file
@@ -25,22 +25,23 @@ def run_import(settings: Settings, file: Path, mapping: Path, *, as_json: bool) 
         report = import_file(settings, file, mapping)
     with console.status("building the marts"):
         build_marts(Platform.open(report.settings))
-    with duckdb.connect(str(report.settings.published_path), read_only=True) as marts:
+    with warehouse.published(report.settings) as marts:
+        assert marts is not None  # just published
         row = marts.execute(
             """
             select count(distinct c.check_id), coalesce(sum(l.lines), 0), coalesce(sum(l.net_sales), 0),
                 min(c.business_date), max(c.business_date)
-            from marts.fct_checks as c
+            from fct_checks as c
             left join (
                 select integration_id, check_id, count(*) as lines, sum(net_sales) as net_sales
-                from marts.fct_check_lines group by 1, 2
+                from fct_check_lines group by 1, 2
             ) as l on l.integration_id = c.integration_id and l.check_id = c.check_id
             where c.integration_id = ? and not c.is_voided
             """,
             [report.integration_id],
         ).fetchone()
-        unbalanced = marts.execute("select count(*) from marts.journals where not is_balanced").fetchone()
-        journals = marts.execute("select count(*) from marts.journals").fetchone()
+        unbalanced = marts.execute("select count(*) from journals where not is_balanced").fetchone()
+        journals = marts.execute("select count(*) from journals").fetchone()
     assert row is not None
     assert unbalanced is not None
     assert journals is not None
@@ -57,7 +58,7 @@ def run_import(settings: Settings, file: Path, mapping: Path, *, as_json: bool) 
         "last_business_date": str(row[4]),
         "journals": journals[0],
         "unbalanced_journals": unbalanced[0],
-        "marts": str(report.settings.published_path),
+        "marts": warehouse.published_place(report.settings),
         "seconds": round(time.monotonic() - started, 1),
     }
     if as_json:

@@ -6,8 +6,7 @@ import json as jsonlib
 from decimal import Decimal
 from typing import Any
 
-import duckdb
-
+from ingestion.core import warehouse
 from ingestion.core.outbox import approve, history
 from ingestion.core.outbox.book import BookError
 from ingestion.core.platform import Platform
@@ -77,15 +76,13 @@ def drill_journal(settings: Settings, reference: str, *, component: str | None, 
     key = [document["entity_id"], document["outlet_id"], document["business_date"], document["journal_type"]]
     sql = """
         select component, account_code, source_type, source_id, amount
-        from marts.journal_line_sources
+        from journal_line_sources
         where entity_id = ? and outlet_id = ? and business_date = ? and journal_type = ?
-            and (? is null or component = ?)
+            and (cast(? as varchar) is null or component = ?)
         order by component, source_type, source_id
     """
-    with duckdb.connect(str(settings.published_path), read_only=True) as marts:
-        cursor = marts.execute(sql, [*key, component, component])
-        names = [column[0] for column in cursor.description]
-        rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    with warehouse.published(settings) as marts:
+        rows = warehouse.rows(marts, sql, [*key, component, component]) if marts is not None else []
     if as_json:
         print(jsonlib.dumps(rows, default=str))
         return

@@ -7,8 +7,7 @@ import json as jsonlib
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
+from ingestion.core import warehouse
 from ingestion.core.mend import MendError
 from ingestion.core.mend import replay_rejects as replay
 from ingestion.core.platform import Platform
@@ -28,12 +27,10 @@ def reject_rows(settings: Settings, everything: bool = False) -> list[dict[str, 
 
 
 def _unmapped(settings: Settings) -> list[dict[str, Any]]:
-    if not settings.published_path.exists():
-        return []
-    with duckdb.connect(str(settings.published_path), read_only=True) as marts:
-        found = marts.execute(
-            "select domain, vendor, source_code, rows, amount from marts.mapping_exceptions"
-        ).fetchall()
+    with warehouse.published(settings) as marts:
+        if marts is None:
+            return []
+        found = marts.execute('select domain, vendor, source_code, "rows", amount from mapping_exceptions').fetchall()
     return [
         {
             "reject_id": f"unmapped:{domain}:{code}",

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json as jsonlib
 from typing import Any
 
-import duckdb
-
+from ingestion.core import warehouse
 from ingestion.core.platform import Platform
 from ingestion.core.settings import Settings
 from orchestration.cli.app import console, table
@@ -22,7 +21,7 @@ def show_status(settings: Settings, *, as_json: bool) -> None:
     if as_json:
         print(jsonlib.dumps(report, default=str))
         return
-    console.print(f"[dim]data {settings.data}   marts {settings.published_path}[/dim]")
+    console.print(f"[dim]data {settings.data}   marts {warehouse.published_place(settings)}[/dim]")
     table("Outlet-days", report["outlet_days"], "no marts have been published yet: run a night")
     table("Accounts", report["accounts"], "nothing has been synced yet")
     table("Open incidents", report["incidents"], "none")
@@ -30,16 +29,16 @@ def show_status(settings: Settings, *, as_json: bool) -> None:
 
 def run_query(settings: Settings, sql: str, *, limit: int, as_json: bool) -> int:
     """Print the first rows that a statement finds in the published marts, which nothing here can change."""
-    if not settings.published_path.exists():
-        console.print(f"[red]no marts have been published in {settings.data} yet:[/red] run a night, or c4 demo")
+    try:
+        with warehouse.published(settings) as marts:
+            if marts is None:
+                place = warehouse.published_place(settings)
+                console.print(f"[red]no marts have been published in {place} yet:[/red] run a night, or c4 demo")
+                return 1
+            rows = warehouse.as_dicts(marts.execute(sql), limit)
+    except warehouse.SqlError as error:
+        console.print(f"[red]{str(error).strip()}[/red]", highlight=False)
         return 1
-    with duckdb.connect(str(settings.published_path), read_only=True) as marts:
-        try:
-            marts.execute("set schema = 'marts'")
-            rows = _rows(marts.execute(sql), limit)
-        except duckdb.Error as error:
-            console.print(f"[red]{str(error).strip()}[/red]", highlight=False)
-            return 1
     if as_json:
         print(jsonlib.dumps(rows, default=str))
     else:
@@ -47,23 +46,16 @@ def run_query(settings: Settings, sql: str, *, limit: int, as_json: bool) -> int
     return 0
 
 
-def _rows(cursor: duckdb.DuckDBPyConnection, limit: int | None = None) -> list[dict[str, Any]]:
-    names = [column[0] for column in cursor.description or ()]
-    found = cursor.fetchall() if limit is None else cursor.fetchmany(limit)
-    return [dict(zip(names, row, strict=True)) for row in found]
-
-
 def outlet_days(settings: Settings) -> list[dict[str, Any]]:
     """States with counts and the commonest reason, from the published marts."""
-    if not settings.published_path.exists():
-        return []
-    with duckdb.connect(str(settings.published_path), read_only=True) as marts:
-        return _rows(
-            marts.execute(
-                "select state, coalesce(reason, '') as reason, count(*) as outlet_days, "
-                "min(business_date) as first_date, max(business_date) as last_date "
-                "from marts.outlet_days group by all order by 1, 3 desc"
-            )
+    with warehouse.published(settings) as marts:
+        if marts is None:
+            return []
+        return warehouse.rows(
+            marts,
+            "select state, coalesce(reason, '') as reason, count(*) as outlet_days, "
+            "min(business_date) as first_date, max(business_date) as last_date "
+            "from outlet_days group by 1, 2 order by 1, 3 desc",
         )
 
 

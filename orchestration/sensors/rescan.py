@@ -4,7 +4,6 @@ import hashlib
 import json
 from datetime import datetime, timedelta
 
-import duckdb
 from dagster import (
     DagsterRunStatus,
     DefaultSensorStatus,
@@ -19,6 +18,7 @@ from dagster import (
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from assets.platform import AS_OF_TAG, PlatformResource
+from ingestion.core import warehouse
 from ingestion.core.settings import Settings
 
 INTERVAL_SECONDS = 900
@@ -32,7 +32,7 @@ IN_PROGRESS = [
 ]
 WAITING = """
 select outlet_id, cast(business_date as varchar) as business_date
-from marts.outlet_days
+from outlet_days
 where state = 'open'
 order by 1, 2
 """
@@ -40,10 +40,8 @@ order by 1, 2
 
 def waiting_days(settings: Settings) -> list[tuple[str, str]]:
     """Outlet-days that are over and not complete, from the published marts; none before the first publication."""
-    if not settings.published_path.exists():
-        return []
-    with duckdb.connect(str(settings.published_path), read_only=True) as marts:
-        return marts.execute(WAITING).fetchall()
+    with warehouse.published(settings) as marts:
+        return [] if marts is None else marts.execute(WAITING).fetchall()
 
 
 def rescan_sensor(job: UnresolvedAssetJobDefinition) -> SensorDefinition:

