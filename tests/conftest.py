@@ -19,3 +19,13 @@ def postgres(postgres_server: str) -> Iterator[str]:
     """The URL of an empty Postgres database."""
     with pg.database(postgres_server) as url:
         yield url
+
+
+@pytest.fixture(params=["duckdb", "postgres"])
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The test runs on both engines; settings that are loaded from now on name an empty warehouse."""
+    if request.param == "postgres":
+        monkeypatch.setenv("C4_WAREHOUSE", request.getfixturevalue("postgres"))
+    else:
+        monkeypatch.delenv("C4_WAREHOUSE", raising=False)
+    return str(request.param)

@@ -38,6 +38,7 @@ def database(server_url: str) -> Iterator[str]:
     ((version,),) = execute(server_url, "select current_setting('server_version_num')::int")
     provider = "locale_provider builtin builtin_locale 'C.UTF-8'" if version >= BUILTIN_LOCALE else "locale 'C.UTF-8'"
     execute(server_url, f"create database {name} template template0 encoding 'UTF8' {provider}")
+    execute(server_url, f"alter database {name} set timezone = 'Asia/Jayapura'")  # whoever forgets UTC is found out
     try:
         yield make_url(server_url).set(database=name).render_as_string(hide_password=False)
     finally:

@@ -1,4 +1,4 @@
-"""Loading into a real DuckDB: what two deliveries, a kill, a loss or a failing outlet may leave in the raw tables."""
+"""Loading into a real DuckDB and a real Postgres: what two deliveries, a kill, a loss or a failing outlet may leave in the raw tables."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,6 +28,7 @@ from ingestion.core.ops.crypto import Keyring
 from ingestion.core.records import Pii, Record, Reject, keyed_hasher
 from ingestion.core.settings import PROJECT_ROOT, Settings
 from ingestion.core.spec import Category, Connector, Cursor, Scope, Stream, Table
+from tests import postgres
 
 AS_OF = datetime(2026, 4, 5, 22, tzinfo=UTC)
 HASHER = keyed_hasher(b"k" * 32)
@@ -118,25 +120,39 @@ class Store:
         return {result.stream: result for result in results}
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """The rows, sorted."""
         with warehouse.connect(self.settings) as connection:
-            return connection.execute(sql).fetchall()
+            return sorted(connection.execute(sql).fetchall(), key=str)
 
     def checks(self) -> list[tuple[Any, ...]]:
-        return self.query("select id, total from raw_shop.checks order by all")
+        return self.query("select id, total from raw_shop.checks")
 
     def lines(self, table: str = "lines", root: str = "checks") -> list[tuple[Any, ...]]:
         """The current lines, joined as staging joins them."""
         return self.query(
             f"select r.id, c.n from raw_shop.{table} c join raw_shop.{root} r "
-            "on r.integration_id = c.integration_id and r.id = c.root_id and r.c4_seq = c.c4_seq order by all"
+            "on r.integration_id = c.integration_id and r.id = c.root_id and r.c4_seq = c.c4_seq"
         )
 
     def accounts(self) -> list[tuple[Any, ...]]:
-        return self.query("select c4_scope, code from raw_shop.accounts order by all")
+        return self.query("select c4_scope, code from raw_shop.accounts")
 
     def table(self, name: str) -> list[tuple[Any, ...]]:
         """Every row without what tells one delivery from another."""
-        return self.query(f"select * exclude (c4_seq, c4_version, c4_landing) from raw_shop.{name} order by all")
+        with warehouse.connect(self.settings) as connection:
+            found = warehouse.rows(connection, f"select * from raw_shop.{name}")
+        return sorted(
+            (tuple((key, row[key]) for key in sorted(row.keys() - {"c4_seq", "c4_version", "c4_landing"})) for row in found),
+            key=str,
+        )
+
+    def elsewhere(self, root: Path) -> Store:
+        """An empty store: on Postgres the same database without what was loaded into it."""
+        if not self.settings.is_duckdb:
+            with warehouse.connect(self.settings, read_only=False) as connection:
+                connection.execute("drop schema raw_shop cascade")
+                connection.execute("drop schema raw_shop_staging cascade")
+        return Store(root)
 
     def cursors(self) -> dict[str, str]:
         """The cursors that the next run will start from."""
@@ -145,7 +161,7 @@ class Store:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
+def store(tmp_path: Path, engine: str) -> Store:
     return Store(tmp_path)
 
 
@@ -222,12 +238,12 @@ def test_two_accounts_of_a_vendor_live_side_by_side(store: Store) -> None:
     store.load(feed)
     store.load({"checks": whole(check("a", 2, 1, 2)), "accounts": whole({"code": "9"})}, account="shop-2")
     store.load({"checks": whole(check("a", 3, 2, 1)), "accounts": whole({"code": "1"})})
-    assert store.query("select integration_id, total from raw_shop.checks order by all") == [
+    assert store.query("select integration_id, total from raw_shop.checks") == [
         ("shop-1", 3),
         ("shop-2", 2),
     ]
     assert store.lines() == [("a", 1), ("a", 1), ("a", 2)]
-    assert store.query("select integration_id, code from raw_shop.accounts order by all") == [
+    assert store.query("select integration_id, code from raw_shop.accounts") == [
         ("shop-1", "1"),
         ("shop-2", "9"),
     ]
@@ -289,7 +305,7 @@ def test_a_selection_of_records_is_merged_into_the_list(store: Store) -> None:
         watch_keys={"accounts": {"2", "3"}},
     )
     assert results["accounts"].loaded_keys == {"2"}
-    assert store.query("select code, name from raw_shop.accounts order by all") == [("1", ""), ("2", "mended")]
+    assert store.query("select code, name from raw_shop.accounts") == [("1", ""), ("2", "mended")]
     store.load({"accounts": whole({"code": "2"})})  # and the next night replaces as before
     assert store.accounts() == [("o1", "2")]
 
@@ -305,7 +321,7 @@ def test_the_last_whole_reading_counts_when_several_are_replayed(store: Store, t
     for night in nights:
         store.load({"accounts": night}, landing=landing)
     assert store.accounts() == [("o1", "2")]
-    fresh = Store(tmp_path / "fresh")
+    fresh = store.elsewhere(tmp_path / "fresh")
 
     def landed() -> Iterator[Event]:
         for name in landing.batches("shop", "shop-1", "accounts"):
@@ -386,10 +402,11 @@ KILLED = """
     import os, sys
     from pathlib import Path
     from tests.unit.test_load import Store, check, kill_at, whole
-    for where in sys.argv[2:]:
+    for place in sys.argv[2:]:
         if child := os.fork():
             print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
         else:
+            where, _, os.environ["C4_WAREHOUSE"] = place.partition("=")
             kill_at(where)
             store = Store(Path(sys.argv[1]) / where)
             store.load({"checks": whole(check("a", 1, 1, 2)), "accounts": whole({"code": "1"})})
@@ -404,47 +421,67 @@ def kill_at(where: str) -> None:
         os.environ["C4_FAILPOINT"] = where
         return
     from dlt.destinations.impl.duckdb.duck import DuckDbCopyJob
+    from dlt.destinations.impl.postgres.postgres import PostgresParquetCopyJob
 
-    fill = DuckDbCopyJob.run
     left = int(where.partition(":")[2])
 
-    def die(job: DuckDbCopyJob) -> None:
-        nonlocal left
-        fill(job)
-        left -= 1
-        if not left:
-            os.kill(os.getpid(), signal.SIGKILL)
+    def dying(fill: Callable[[Any], None]) -> Callable[[Any], None]:
+        def die(job: Any) -> None:
+            nonlocal left
+            fill(job)
+            left -= 1
+            if not left:
+                os.kill(os.getpid(), signal.SIGKILL)
 
-    DuckDbCopyJob.run = die  # type: ignore[method-assign]
+        return die
+
+    DuckDbCopyJob.run = dying(DuckDbCopyJob.run)  # type: ignore[method-assign]
+    PostgresParquetCopyJob.run = dying(PostgresParquetCopyJob.run)  # type: ignore[method-assign]
 
 
-@pytest.fixture(scope="module")
-def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with one data folder per place at which a run was killed."""
+@dataclass
+class Killed:
+    """A folder with one data folder per place at which a run was killed, and the warehouses by place."""
+
+    root: Path
+    warehouses: dict[str, str]
+
+
+@pytest.fixture(scope="module", params=["duckdb", "postgres"])
+def killed(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Killed]:
     root = tmp_path_factory.mktemp("killed")
-    ended = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(KILLED), str(root), *PLACES],
-        cwd=PROJECT_ROOT,
-        env={**os.environ, "LOAD__WORKERS": "1"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert ended.stdout.split() == [str(-signal.SIGKILL)] * len(PLACES), ended.stderr
-    return root
+    with ExitStack() as stack:
+        warehouses = dict.fromkeys(PLACES, "")
+        if request.param == "postgres":
+            url = request.getfixturevalue("postgres_server")
+            warehouses = {place: stack.enter_context(postgres.database(url)) for place in PLACES}
+        places = [f"{place}={url}" for place, url in warehouses.items()]
+        ended = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(KILLED), str(root), *places],
+            cwd=PROJECT_ROOT,
+            env={**os.environ, "LOAD__WORKERS": "1"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert ended.stdout.split() == [str(-signal.SIGKILL)] * len(PLACES), ended.stderr
+        yield Killed(root, warehouses)
 
 
 @pytest.mark.parametrize("where", PLACES)
-def test_a_killed_run_is_finished_by_the_next_and_counts_once(killed: Path, where: str) -> None:
+def test_a_killed_run_is_finished_by_the_next_and_counts_once(
+    killed: Killed, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Catches: lost rows, lines counted twice, or a cursor without its rows, wherever the process died; also when
     another account of the vendor has loaded in between.
     """
-    store = Store(killed / where, runs=1)
+    monkeypatch.setenv("C4_WAREHOUSE", killed.warehouses[where])
+    store = Store(killed.root / where, runs=1)
     store.load({"checks": whole(check("x", 7, 1, 1)), "accounts": whole({"code": "8"})}, account="shop-2")
     store.load({"checks": whole(check("b", 2, 1, 1))})
     assert store.seen_cursors[-1] == {"o1": "2026-04-06T22:00:00+00:00"}
     assert store.checks() == [("a", 1), ("b", 2), ("x", 7)]
-    assert store.query("select root_id, n from raw_shop.lines order by all") == [("a", 1), ("a", 2), ("b", 1), ("x", 1)]
+    assert store.query("select root_id, n from raw_shop.lines") == [("a", 1), ("a", 2), ("b", 1), ("x", 1)]
     assert store.accounts() == [("o1", "1"), ("o1", "8")]
 
 

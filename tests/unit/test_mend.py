@@ -22,7 +22,7 @@ HOURS = "timesheet_entries"
 
 
 @pytest.fixture
-def stand(tmp_path: Path) -> Iterator[Stand]:
+def stand(tmp_path: Path, engine: str) -> Iterator[Stand]:
     with Stand.open(tmp_path, [HR]) as made:
         yield made
 

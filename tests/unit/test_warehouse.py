@@ -68,7 +68,7 @@ def test_a_second_process_waits_and_gives_up_in_the_end(settings: Settings, monk
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
         with monkeypatch.context() as patched:
-            patched.setattr(warehouse, "LOCK_TIMEOUT", 0.1)
+            patched.setattr(warehouse.engine, "LOCK_TIMEOUT", 0.1)
             with pytest.raises(warehouse.WarehouseBusyError, match="was busy"), warehouse.write_lock(settings):
                 pass
         holder.communicate("go\n")

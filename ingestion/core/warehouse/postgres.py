@@ -108,7 +108,8 @@ class PostgresWarehouse:
         return f"{self.place}, schema {PUBLISHED}"
 
     def destination(self) -> Any:
-        return dlt.destinations.postgres(credentials=self._url.render_as_string(hide_password=False))
+        # without unique indexes: a killed load is done again, and its state row may be there already
+        return dlt.destinations.postgres(self._url.render_as_string(hide_password=False), create_indexes=False)
 
     def _open(self) -> psycopg2.extensions.connection:
         """A session in UTC. Whoever waits here for a lock gives up as on DuckDB."""
