@@ -1,6 +1,7 @@
 """Fixtures that several suites share."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +20,12 @@ def postgres(postgres_server: str) -> Iterator[str]:
     """The URL of an empty Postgres database."""
     with pg.database(postgres_server) as url:
         yield url
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def ops_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The test runs on both kinds of ops database: the URL of one that is not there yet, or empty."""
+    return f"sqlite:///{tmp_path / 'ops.db'}" if request.param == "sqlite" else request.getfixturevalue("postgres")
 
 
 @pytest.fixture(params=["duckdb", "postgres"])

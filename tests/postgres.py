@@ -45,6 +45,17 @@ def database(server_url: str) -> Iterator[str]:
         execute(server_url, f"drop database {name} with (force)")
 
 
+@contextmanager
+def role(url: str, name: str) -> Iterator[None]:
+    """Drop a role at the end that the code under test may have made: roles belong to the whole server."""
+    try:
+        yield
+    finally:
+        if execute(url, "select from pg_roles where rolname = %s", name):
+            execute(url, f"drop owned by {name}")
+            execute(url, f"drop role {name}")
+
+
 def execute(url: str, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
     """Run one statement by itself, as a client of no part of ours."""
     with closing(psycopg2.connect(url)) as connection:

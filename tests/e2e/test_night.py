@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -15,23 +14,17 @@ from typing import Any
 import duckdb
 import pytest
 
+from ingestion.core import warehouse
 from ingestion.sandbox.company import Company
 from ingestion.sandbox.faults import Fault, FaultKind
 from orchestration.cli.demo import differences
 from orchestration.cli.rejects import reject_rows
-from orchestration.night import NightResult, run_night
+from tests.e2e.nights import night
 from tests.receivers import SlackReceiver
 from tests.stand import FIRST_DAY, Stand
 
 pytestmark = pytest.mark.e2e
 GROUP = pytest.mark.xdist_group("night")  # these share one company's nights
-
-
-def night(stand: Stand) -> NightResult:
-    """Run the night at the stand's clock. A step that fails is a failure of the platform."""
-    result = run_night(stand.settings(), stand.now)
-    assert result.success, result.errors
-    return result
 
 
 def marts(stand: Stand, sql: str) -> list[tuple[Any, ...]]:
@@ -62,22 +55,11 @@ def live_in_targets(stand: Stand) -> dict[str, int]:
     return found
 
 
-@pytest.fixture(scope="module")
-def group(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
-    """Five outlets, four days; the nights of the last two days have run."""
-    made = Company.build(outlets=5, days=4, start=FIRST_DAY, checks_per_day=25)
-    with Stand.open(tmp_path_factory.mktemp("group"), made=made, days=4) as stand:
-        stand.set_clock(made.nights()[2])
-        night(stand)
-        stand.set_clock(made.nights()[3])
-        night(stand)
-        yield stand
-
-
 @GROUP
 def test_every_mart_total_is_the_truth(group: Stand) -> None:
     """Catches: any rupiah or any check lost, doubled or moved on its way from the vendors to the marts."""
-    with duckdb.connect(str(group.settings().published_path), read_only=True) as connection:
+    with warehouse.published(group.settings()) as connection:
+        assert connection is not None
         assert differences(connection, group.company.truth(group.now)) == []
     assert marts(group, "select count(*) from marts.reconciliations where status = 'fail'") == [(0,)]
 
@@ -249,7 +231,8 @@ def test_killed_at_every_boundary_the_next_night_finishes(tmp_path: Path) -> Non
         for point in KILLED_AT["export"]:
             assert phase("export", C4_FAILPOINT=point) == -signal.SIGKILL, f"{point} was not reached"
         night(stand)
-        with duckdb.connect(str(stand.settings().published_path), read_only=True) as connection:
+        with warehouse.published(stand.settings()) as connection:
+            assert connection is not None
             assert differences(connection, made.truth(stand.now)) == []
         assert {document["status"] for document in documents(stand)} == {"confirmed"}
         assert set(live_in_targets(stand).values()) == {1}

@@ -49,8 +49,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def ops(tmp_path: Path, clock: Clock) -> Ops:
-    return Ops.open(f"sqlite:///{tmp_path / 'ops.db'}", Keyring.load(tmp_path / "c4.key"), clock)
+def ops(tmp_path: Path, ops_url: str, clock: Clock) -> Ops:
+    return Ops.open(ops_url, Keyring.load(tmp_path / "c4.key"), clock)
 
 
 # opening
@@ -63,13 +63,12 @@ def test_the_migrations_make_the_models(ops: Ops) -> None:
         assert compare_metadata(context, Base.metadata) == []
 
 
-def test_many_processes_open_a_new_database_at_once(tmp_path: Path) -> None:
+def test_many_processes_open_a_new_database_at_once(tmp_path: Path, ops_url: str) -> None:
     """Catches: two migrations at the same time, a process that finds half a schema."""
-    url = f"sqlite:///{tmp_path / 'ops.db'}"
     code = (
         "import sys; from pathlib import Path; from datetime import datetime, UTC;"
         "from ingestion.core.ops.store import Ops; from ingestion.core.ops.crypto import Keyring;"
-        f"ops = Ops.open({url!r}, Keyring.load(Path({str(tmp_path / 'c4.key')!r})));"
+        f"ops = Ops.open({ops_url!r}, Keyring.load(Path({str(tmp_path / 'c4.key')!r})));"
         "ops.set_credentials(sys.argv[1], {'token': sys.argv[1]}, 'test');"
         "print(ops.start_run(sys.argv[1], datetime.now(UTC)))"
     )
@@ -79,7 +78,7 @@ def test_many_processes_open_a_new_database_at_once(tmp_path: Path) -> None:
     ]
     runs = {int(child.communicate()[0]) for child in children}
     assert runs == {1, 2, 3}
-    ops = Ops.open(url, Keyring.load(tmp_path / "c4.key"))
+    ops = Ops.open(ops_url, Keyring.load(tmp_path / "c4.key"))
     assert [ops.credentials(name) for name in "abc"] == [{"token": name} for name in "abc"]
 
 
@@ -432,8 +431,9 @@ def _document(reference: str, amount: Decimal, at: datetime = NIGHT) -> OutboxDo
     )
 
 
-def test_the_database_is_in_wal_mode_and_syncs_fully(ops: Ops, tmp_path: Path) -> None:
+def test_the_database_is_in_wal_mode_and_syncs_fully(tmp_path: Path) -> None:
     """Catches: readers that block the writer; a committed `sending` that a power cut takes back."""
+    ops = Ops.open(f"sqlite:///{tmp_path / 'ops.db'}", Keyring.load(tmp_path / "c4.key"))
     with sqlite3.connect(tmp_path / "ops.db") as raw:
         assert raw.execute("pragma journal_mode").fetchone() == ("wal",)
     with reading(ops.sessions) as session:

@@ -30,9 +30,9 @@ CHANGED = lines(a1020=88, a4010=-80, a2110=-8)
 class Desk:
     """An ops database, one target's books, and the pauses that were asked for instead of slept."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, url: str) -> None:
         self.now = datetime(2026, 4, 6, 22, 0, tzinfo=UTC)
-        self.ops = Ops.open(f"sqlite:///{folder / 'ops.db'}", Keyring.load(folder / "c4.key"), lambda: self.now)
+        self.ops = Ops.open(url, Keyring.load(folder / "c4.key"), lambda: self.now)
         self.ledger = Ledger()
         self.entities: list[Entity] = [entity()]
         self.pauses: list[float] = []
@@ -59,8 +59,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return Desk(tmp_path)
+def desk(tmp_path: Path, ops_url: str) -> Desk:
+    return Desk(tmp_path, ops_url)
 
 
 # references
@@ -528,7 +528,7 @@ def test_a_lost_ops_database_does_not_post_again(desk: Desk, tmp_path: Path, res
     """Catches: a second copy of every journal after the ops database was lost, or restored from a backup."""
     days = [candidate(FIRST, outlet=f"JKT-{number:03}") for number in range(30)]
     desk.run(*days)
-    fresh = Desk(tmp_path / "new")
+    fresh = Desk(tmp_path / "new", f"sqlite:///{tmp_path / 'new' / 'ops.db'}")
     fresh.ledger = desk.ledger
     if restored:
         fresh.run(candidate(lines(a1=1, a2=-1), kind=JournalType.LABOR))  # the backup knows something, but not this

@@ -23,7 +23,8 @@ from ingestion.core.ops.models import Base
 
 BUSY_TIMEOUT_MS = 30_000  # how long a writer waits for another one
 MIGRATIONS = Path(__file__).with_name("migrations")
-MIGRATION_LOCK = 0xC40B5  # key of the Postgres advisory lock
+MIGRATION_LOCK = 0xC40B5  # keys of the Postgres advisory locks
+WRITE_LOCK = 0xC40B6
 ROWS_PER_INSERT = 500  # SQLite binds at most 32,766 values in one statement
 
 _engines: dict[str, Engine] = {}
@@ -47,11 +48,14 @@ def open_ops(url: str) -> sessionmaker[Session]:
 
 @contextmanager
 def writing(sessions: sessionmaker[Session]) -> Iterator[Session]:
-    """A transaction that may write; commits at the end, rolls back on an exception. On SQLite it takes the write
-    lock at once, so that what it reads still holds when it writes.
+    """A transaction that may write; commits at the end, rolls back on an exception. It takes the write lock at once,
+    so that what it reads still holds when it writes.
     """
     with sessions.begin() as session:
         session.connection(execution_options={"c4_begin": "BEGIN IMMEDIATE"})
+        if _is_postgres(session):
+            session.execute(text(f"set local lock_timeout = {BUSY_TIMEOUT_MS}"))
+            session.execute(text("select pg_advisory_xact_lock(:key)"), {"key": WRITE_LOCK})
         yield session
 
 

@@ -58,7 +58,11 @@ class Amount(TypeDecorator[Decimal]):
         return format(value, "f") if value is not None and dialect.name == "sqlite" else value
 
     def process_result_value(self, value: Any, dialect: Any) -> Decimal | None:
-        return None if value is None else Decimal(value)
+        """Without the zeros that a column of six decimals adds: people read amounts in messages."""
+        if value is None:
+            return None
+        amount = Decimal(value)
+        return amount.quantize(Decimal(1)) if amount == amount.to_integral_value() else amount.normalize()
 
 
 BigId = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only for INTEGER keys

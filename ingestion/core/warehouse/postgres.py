@@ -26,6 +26,7 @@ import pyarrow as pa
 import pyarrow.csv
 from psycopg2 import errors, sql
 from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
 
 from ingestion.core.config import ConfigError
 from ingestion.core.settings import Settings
@@ -54,8 +55,8 @@ def parse(url: str) -> URL:
     """
     try:
         parsed = make_url(url)
-    except ValueError as error:
-        raise ConfigError("C4_WAREHOUSE is no URL") from error
+    except (ArgumentError, ValueError):
+        raise ConfigError("C4_WAREHOUSE is no URL") from None
     if parsed.drivername not in ("postgres", "postgresql") or not parsed.database:
         raise ConfigError("C4_WAREHOUSE must be duckdb:///path or postgresql://user:password@host:port/database")
     return parsed.set(
