@@ -76,7 +76,7 @@ def _schema(props: Mapping[str, Any]) -> str:
     return str(props.get("config", {}).get("schema") or props["fqn"][1])
 
 
-def reference_assets(raw_keys: list[AssetKey]) -> AssetsDefinition:
+def reference_assets(raw_keys: list[AssetKey], engine: str) -> AssetsDefinition:
     """`raw_c4`: configuration and what the ops database knows, read after every vendor has been read."""
 
     @multi_asset(
@@ -86,7 +86,7 @@ def reference_assets(raw_keys: list[AssetKey]) -> AssetsDefinition:
                 [reference.DATASET, name],
                 deps=raw_keys if name in OPS_TABLES else [],
                 group_name="reference",
-                kinds={"duckdb"},
+                kinds={engine},
                 description=f"The company's {name.replace('_', ' ')}, from configuration or the ops database.",
             )
             for name in (*TABLES, *SETTINGS_TABLES, *OPS_TABLES)
@@ -106,7 +106,7 @@ def reference_assets(raw_keys: list[AssetKey]) -> AssetsDefinition:
     return build
 
 
-def posting_assets(export_keys: list[AssetKey]) -> AssetsDefinition:
+def posting_assets(export_keys: list[AssetKey], engine: str) -> AssetsDefinition:
     """`raw_c4.outbox*` after the export, so that the close models see what was posted tonight."""
 
     @multi_asset(
@@ -116,7 +116,7 @@ def posting_assets(export_keys: list[AssetKey]) -> AssetsDefinition:
                 [reference.DATASET, name],
                 deps=export_keys,
                 group_name="reference",
-                kinds={"duckdb"},
+                kinds={engine},
                 description="What the outbox has sent and what the targets confirmed.",
             )
             for name in POSTING_TABLES
@@ -168,14 +168,14 @@ def _build(context: AssetExecutionContext, platform: PlatformResource, cli: DbtC
         yield from cli.cli(["build", *dbt.NIGHTLY], context=context).stream()
 
 
-def published_asset(mart_keys: list[AssetKey]) -> AssetsDefinition:
+def published_asset(mart_keys: list[AssetKey], engine: str) -> AssetsDefinition:
     """The published marts, after every model of the night."""
 
     @asset(
         key=["published", "marts"],
         deps=mart_keys,
         group_name="published",
-        kinds={"duckdb"},
+        kinds={engine},
         description="The marts as analysts and BI tools read them: read-only, changed all at once.",
     )
     def published(context: AssetExecutionContext, platform: PlatformResource) -> MaterializeResult:

@@ -21,20 +21,21 @@ from orchestration.sensors import all_sensors
 def build(settings: Settings) -> Definitions:
     """Wire the platform that the environment names."""
     os.environ.update(dbt.environment(settings))
+    engine = "duckdb" if settings.is_duckdb else "postgres"
     vendors = connectors().values()
     raw_keys = [table_key(vendor, table) for vendor in vendors for _, table in vendor.tables()]
     transform, close = dbt_builds(settings)
     exports = export_assets(vendors, [AssetKey(["marts", "journals"]), AssetKey(["marts", "journal_lines"])])
-    published = published_asset([*transform.keys, *close.keys])
+    published = published_asset([*transform.keys, *close.keys], engine)
     nightly = nightly_job()
     return Definitions(
         assets=[
             *(vendor_spec(vendor) for vendor in vendors),
             *(load_assets(vendor) for vendor in vendors),
-            reference_assets(raw_keys),
+            reference_assets(raw_keys, engine),
             transform,
             *exports,
-            posting_assets([key for export in exports for key in export.keys]),
+            posting_assets([key for export in exports for key in export.keys], engine),
             close,
             published,
             incidents_asset(after=published.key),

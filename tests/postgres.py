@@ -51,7 +51,8 @@ def role(url: str, name: str) -> Iterator[None]:
     try:
         yield
     finally:
-        if execute(url, "select from pg_roles where rolname = %s", name):
+        if execute(url, "select 1 from pg_roles where rolname = %s", name):
+            execute(url, f"reassign owned by {name} to current_user")
             execute(url, f"drop owned by {name}")
             execute(url, f"drop role {name}")
 

@@ -103,7 +103,7 @@ def _fresh(settings: Settings) -> None:
         shutil.rmtree(data)
     if not settings.is_duckdb:
         with warehouse.connect(settings) as connection:
-            found = connection.execute("select from pg_namespace where nspname like 'raw_%'").fetchone()
+            found = connection.execute("select 1 from pg_namespace where nspname like 'raw_%'").fetchone()
         if found is not None:
             raise SystemExit(f"{warehouse.place(settings)} holds a company already; give the demo an empty database")
     data.mkdir(parents=True, exist_ok=True)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import psycopg2
 import pytest
 
+from orchestration.cli.status import outlet_days, run_query
 from tests import postgres as pg
 from tests.e2e.conftest import READER_ROLE
 from tests.e2e.nights import Nights
+from tests.stand import Stand
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("night")]
 
@@ -38,6 +42,22 @@ def test_a_reader_sees_whole_nights_only(request: pytest.FixtureRequest, engine:
     assert nights.reader.asked > 20
     assert set(nights.reader.seen) <= set(nights.committed)
     assert nights.committed[0] in nights.reader.seen
+
+
+def test_the_command_line_answers_alike(
+    group: Stand, postgres_nights: tuple[str, Nights], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Catches: a command that only one engine understands; one that changes what it reads."""
+    settings = {"duckdb": group.settings(), "postgres": replace(group.settings(), warehouse=postgres_nights[0])}
+    answers = {}
+    for engine, chosen in settings.items():
+        question = "select outlet_id, business_date, net_sales, checks from sales_daily order by 1, 2"
+        assert run_query(chosen, question, limit=4, as_json=True) == 0
+        answers[engine] = (json.loads(capsys.readouterr().out), outlet_days(chosen))
+        assert run_query(chosen, "delete from sales_daily", limit=4, as_json=True) == 1
+        assert run_query(chosen, "select nothing from sales_daily", limit=4, as_json=True) == 1
+    assert len(answers["duckdb"][0]) == 4
+    assert answers["duckdb"] == answers["postgres"]
 
 
 def test_the_reader_role_sees_the_published_marts_and_nothing_else(postgres_nights: tuple[str, Nights]) -> None:

@@ -240,7 +240,7 @@ class PostgresWarehouse:
     def _let_read(self, cursor: psycopg2.extensions.cursor) -> None:
         """The reader role, made if it is missing, may read the published tables and nothing else."""
         role = self.settings.reader_role
-        cursor.execute("select from pg_roles where rolname = %s", [role])
+        cursor.execute("select 1 from pg_roles where rolname = %s", [role])
         if cursor.fetchone() is None:
             cursor.execute("savepoint role")
             try:
