@@ -303,7 +303,7 @@ class Company:
 
         Everything of the base folder is copied; outlets, integrations, budget drivers and cash counts are
         written anew, and rows of outlets that this company has not are left out. Integrations whose vendor
-        has no sandbox running are disabled.
+        has no sandbox running are disabled, those that are off in the base folder are on if they have outlets.
         """
         shutil.copytree(self.config_folder, folder, dirs_exist_ok=True)
         for path in sorted(folder.glob("*.csv")):
@@ -335,6 +335,7 @@ class Company:
         if sandboxes.drop is not None and hasattr(sandbox, "deliver"):
             fields["settings"]["folder"] = str(sandboxes.drop / integration.vendor)
         fields["outlets"] = self.split_outlets(sandbox.outlets(), integration.entity_ids)
+        fields["enabled"] = integration.enabled or bool(fields["outlets"])
         return {**fields, "per_second": 500.0, "concurrent": 8}
 
     def split_outlets(self, outlets: dict[str, str], entity_ids: Sequence[str]) -> dict[str, str]:

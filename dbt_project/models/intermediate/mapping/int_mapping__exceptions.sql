@@ -62,7 +62,7 @@ found as (
     union all
     select
         'outlet', p.integration_id, coalesce(e.source_outlet_id, '(no location)'), null, p.work_date, null, '', p.hours
-    from {{ ref('int_unified__punches') }} as p
+    from {{ ref('int_labor__punches') }} as p
     left join {{ ref('int_unified__employees') }} as e
         on e.integration_id = p.integration_id
         and e.employee_id = p.employee_id

@@ -39,7 +39,7 @@ worked as (
         m.outlet_id,
         p.work_date,
         {{ utc_date('p.started_at') }} as utc_date
-    from {{ ref('int_unified__punches') }} as p
+    from {{ ref('int_labor__punches') }} as p
     inner join {{ ref('int_unified__employees') }} as e
         on e.integration_id = p.integration_id
         and e.employee_id = p.employee_id

@@ -15,7 +15,7 @@ with placed as (
         -- a shift belongs to the business date on which it starts; typed-in hours to the date they were typed for
         coalesce(w.business_date, p.work_date) as business_date,
         p.updated_at
-    from {{ ref('int_unified__punches') }} as p
+    from {{ ref('int_labor__punches') }} as p
     left join {{ source('raw_c4', 'integrations') }} as i
         on i.integration_id = p.integration_id
     left join {{ ref('int_unified__employees') }} as e
