@@ -4,6 +4,12 @@
 {%- endmacro %}
 
 
+{# The instant of a wall-clock time (text or timestamp without zone) at a place: the inverse of local_timestamp. #}
+{% macro instant_at(wall_time, timezone) -%}
+((cast({{ wall_time }} as timestamp)) at time zone ({{ timezone }}))
+{%- endmacro %}
+
+
 {# The instant (timestamp with time zone) at which a business date begins at a place: its cut-off, local time. #}
 {% macro business_day_start(business_date, cutoff, timezone) -%}
 (({{ business_date }} + cast({{ cutoff }} as time)) at time zone ({{ timezone }}))

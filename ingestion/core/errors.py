@@ -16,7 +16,14 @@ class RetriableError(ApiError):
 
 
 class RefusedError(ApiError):
-    """The vendor understood and refused this request (4xx). Repeating it does not help; this scope is skipped."""
+    """The vendor understood and refused this request (4xx). Repeating it does not help; this scope is skipped.
+
+    `reason` is the vendor's own words, as the connector's `business_errors` reads them; "" when it has none.
+    """
+
+    def __init__(self, message: str, status: int = 0, reason: str = "") -> None:
+        super().__init__(message, status)
+        self.reason = reason
 
 
 class AccessError(ApiError):

@@ -64,6 +64,16 @@ class FetchContext:
     files: FileLedger = field(default_factory=FileLedger)
     rejects: list[Reject] = field(default_factory=list)
 
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone of the outlet that is being read."""
+        return self.zones[self.scope]
+
+    def days(self) -> list[date]:
+        """The outlet's local calendar days that the window touches, oldest first, the running one included."""
+        first, last = (self.values[name].astimezone(self.zone).date() for name in ("since", "until"))
+        return [first + timedelta(days=n) for n in range((last - first).days + 1)]
+
     def page(self, content: bytes, kind: str = "page", **constants: str) -> Page:
         declared = {name: template.format_map(self.values) for name, template in self.stream.constants.items()}
         return Page(content, self.scope, declared | constants, kind)

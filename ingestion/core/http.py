@@ -390,7 +390,7 @@ class ApiClient:
             raise AccessError(f"{where}: the credentials are not accepted (401){told}", status)
         if status in RETRY_STATUSES:
             raise RetriableError(f"{where}: answered {status} {ATTEMPTS} times{told}", status)
-        raise RefusedError(f"{where}: answered {status}{told}", status)
+        raise RefusedError(f"{where}: answered {status}{told}", status, reason)
 
 
 def _json_error(answer: requests.Response, *, told: bool = False) -> str:

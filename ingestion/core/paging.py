@@ -1,7 +1,8 @@
-"""Paginators: dlt's own, re-exported for declarations, and the one shape that it lacks."""
+"""Paginators: dlt's own, re-exported for declarations, the one shape that it lacks, and listings told by a total."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -16,6 +17,10 @@ from dlt.sources.helpers.rest_client.paginators import (
 )
 from requests import Request, Response
 
+from ingestion.core.errors import PageError, RetriableError
+
+LISTING_TRIES = 3
+
 __all__ = [
     "BasePaginator",
     "HeaderLinkPaginator",
@@ -25,6 +30,7 @@ __all__ = [
     "PageNumberPaginator",
     "ShortPagePaginator",
     "SinglePagePaginator",
+    "read_listing",
 ]
 
 
@@ -59,3 +65,47 @@ class ShortPagePaginator(BasePaginator):
     def _set(self, request: Request) -> None:
         params: Any = request.params or {}
         request.params = {**params, self._param: self._next}
+
+
+class _Row(msgspec.Struct):
+    id: int | str | None = None
+
+
+class _Meta(msgspec.Struct):
+    total: int | None = None
+
+
+class _Listing(msgspec.Struct):
+    """A page as Laravel's resource collections are, of which we need no more than this."""
+
+    data: list[_Row]
+    meta: _Meta | None = None
+
+
+def read_listing(page: Callable[[int], bytes]) -> tuple[list[bytes], list[int | str]]:
+    """Every page of a numbered listing (`data`, `meta.total`), and the ids in it without repetition.
+
+    `page` reads the page of a number, from 1; without `meta` there is one. A row that comes or goes while we read
+    moves others over a page's border: when fewer rows were seen than the first page told of, all of it is read
+    again. Raises RetriableError when that does not help, PageError for a page of another shape.
+    """
+    for _ in range(LISTING_TRIES):
+        pages: list[bytes] = []
+        ids: dict[int | str, None] = {}
+        promised, seen, nameless, is_more = 0, 0, 0, True
+        while is_more:
+            content = page(len(pages) + 1)
+            try:
+                listing = msgspec.json.decode(content, type=_Listing)
+            except msgspec.DecodeError as error:
+                raise PageError(f"no page of a listing: {error}", content) from error
+            total = (listing.meta and listing.meta.total) or 0
+            promised = promised if pages else total
+            seen += len(listing.data)
+            ids |= dict.fromkeys(row.id for row in listing.data if row.id is not None)
+            nameless += sum(row.id is None for row in listing.data)
+            pages.append(content)
+            is_more = bool(listing.data) and seen < total
+        if len(ids) + nameless >= promised:
+            return pages, list(ids)
+    raise RetriableError(f"the rows of a listing moved each of the {LISTING_TRIES} times it was read")

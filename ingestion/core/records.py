@@ -73,6 +73,17 @@ class Convert:
     type: pa.DataType
 
 
+def _wall_time(text: str) -> str:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is not None:
+        raise ValueError("has an offset where a local time is expected")
+    return moment.isoformat(sep=" ")
+
+
+# A vendor's local time without offset, as text: staging places it in the outlet's zone.
+WallTime = typing.Annotated[str, Convert(_wall_time, pa.string())]
+
+
 @dataclass(frozen=True, slots=True)
 class Minor:
     """The wire amount is in units of 10**-exponent of the major unit (cents, sen: 2)."""

@@ -33,7 +33,9 @@ from ingestion.core.config import (
     Row,
     load_config,
 )
+from ingestion.core.registry import connector
 from ingestion.core.settings import PROJECT_ROOT
+from ingestion.core.spec import Category
 from ingestion.sandbox import generate_books, generate_people
 from ingestion.sandbox.generate_sales import RESTAURANT_SEATS, Late, OutletDay, Trading, generate_checks
 from ingestion.sandbox.menu import menu
@@ -303,7 +305,7 @@ class Company:
 
         Everything of the base folder is copied; outlets, integrations, budget drivers and cash counts are
         written anew, and rows of outlets that this company has not are left out. Integrations whose vendor
-        has no sandbox running are disabled, those that are off in the base folder are on if they have outlets.
+        has no sandbox running are disabled; a till is enabled where an outlet of this company has it.
         """
         shutil.copytree(self.config_folder, folder, dirs_exist_ok=True)
         for path in sorted(folder.glob("*.csv")):
@@ -335,7 +337,8 @@ class Company:
         if sandboxes.drop is not None and hasattr(sandbox, "deliver"):
             fields["settings"]["folder"] = str(sandboxes.drop / integration.vendor)
         fields["outlets"] = self.split_outlets(sandbox.outlets(), integration.entity_ids)
-        fields["enabled"] = integration.enabled or bool(fields["outlets"])
+        if connector(integration.vendor).category is Category.POS:
+            fields["enabled"] = bool(fields["outlets"])
         return {**fields, "per_second": 500.0, "concurrent": 8}
 
     def split_outlets(self, outlets: dict[str, str], entity_ids: Sequence[str]) -> dict[str, str]:
