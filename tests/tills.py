@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from decimal import Decimal
 from functools import cache
@@ -18,6 +18,7 @@ from ingestion.core.settings import PROJECT_ROOT
 from ingestion.core.sync import SyncReport
 from ingestion.sandbox.company import Company
 from ingestion.sandbox.menu import COMPS
+from ingestion.sandbox.server import Request, Response
 from tests.stand import FIRST_DAY, Stand
 
 DBT = PROJECT_ROOT / "dbt_project"
@@ -43,6 +44,13 @@ def sync_well(stand: Stand) -> SyncReport:
     assert report.rejects == 0, [reject for result in report.streams for reject in result.rejects]
     assert stand.running.errors(stand.vendors[0]) == []
     return report
+
+
+def answer_with(stand: Stand, change: Callable[[Request, Callable[[Request], Response]], Response]) -> None:
+    """Put something between the sandbox and its clients."""
+    sandbox = stand.running.sandbox(stand.vendors[0])
+    honest = sandbox.handle
+    sandbox.handle = lambda request: change(request, honest)
 
 
 class Quoting:

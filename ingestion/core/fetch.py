@@ -10,7 +10,7 @@ import queue
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 from ingestion.core.errors import AccessError, ApiError, CircuitOpenError, PageError
 from ingestion.core.files import FileLedger
 from ingestion.core.http import ApiClient
+from ingestion.core.paging import read_listing
 from ingestion.core.records import Reject
 from ingestion.core.spec import Scope, Stream
 
@@ -64,15 +65,24 @@ class FetchContext:
     files: FileLedger = field(default_factory=FileLedger)
     rejects: list[Reject] = field(default_factory=list)
 
-    @property
-    def zone(self) -> ZoneInfo:
-        """The time zone of the outlet that is being read."""
-        return self.zones[self.scope]
+    def each_day(self) -> Iterator[FetchContext]:
+        """This context for each of the outlet's calendar days that the window touches, the running one included.
 
-    def days(self) -> list[date]:
-        """The outlet's local calendar days that the window touches, oldest first, the running one included."""
-        first, last = (self.values[name].astimezone(self.zone).date() for name in ("since", "until"))
-        return [first + timedelta(days=n) for n in range((last - first).days + 1)]
+        Oldest first. `{day}` (a date) and `{timezone}` (of the outlet) are template values then.
+        """
+        zone = self.zones[self.scope]
+        first, last = (self.values[name].astimezone(zone).date() for name in ("since", "until"))
+        for n in range((last - first).days + 1):
+            yield replace(self, values={**self.values, "day": first + timedelta(days=n), "timezone": zone.key})
+
+    def get(self, path: str = "", params: Mapping[str, Any] | None = None, **more: Any) -> bytes:
+        """The answer to a GET as the stream declares it: at its path or another, with its parameters and `more`, or
+        with `params` only. Raises ApiError.
+        """
+        stream, values = self.stream, self.values
+        asked = {**fill(stream.params, values), **more} if params is None else params
+        where = path or stream.path.format_map(values)
+        return self.client.request("GET", where, params=asked, headers=fill(stream.headers, values)).content
 
     def page(self, content: bytes, kind: str = "page", **constants: str) -> Page:
         declared = {name: template.format_map(self.values) for name, template in self.stream.constants.items()}
@@ -91,6 +101,12 @@ class FetchContext:
     ) -> None:
         """Report a row that never became a record (e.g. a line of a file)."""
         self.rejects.append(Reject(record_key, field, rule, kind, row, payload, self.scope, business_date))
+
+
+def read_numbered(context: FetchContext, total: str = "meta.total") -> Iterator[Page]:
+    """A `Stream.fetch` for a listing in numbered pages that tells its total (see `paging.read_listing`)."""
+    pages, _ = read_listing(lambda number: context.get(page=number), total)
+    yield from map(context.page, pages)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -71,24 +72,24 @@ class _Row(msgspec.Struct):
     id: int | str | None = None
 
 
-class _Meta(msgspec.Struct):
-    total: int | None = None
+@cache
+def _listing_decoder(total: str) -> msgspec.json.Decoder[Any]:
+    """Of a page, no more than the ids of `data` and what `total`, a path of two names, tells."""
+    outer, inner = total.split(".")
+    told = msgspec.defstruct("Told", [(inner, int | None, None)])
+    return msgspec.json.Decoder(msgspec.defstruct("Listing", [("data", list[_Row]), (outer, told | None, None)]))
 
 
-class _Listing(msgspec.Struct):
-    """A page as Laravel's resource collections are, of which we need no more than this."""
+def read_listing(page: Callable[[int], bytes], total: str = "meta.total") -> tuple[list[bytes], list[int | str]]:
+    """Every page of a numbered listing, and the ids in its `data` without repetition.
 
-    data: list[_Row]
-    meta: _Meta | None = None
-
-
-def read_listing(page: Callable[[int], bytes]) -> tuple[list[bytes], list[int | str]]:
-    """Every page of a numbered listing (`data`, `meta.total`), and the ids in it without repetition.
-
-    `page` reads the page of a number, from 1; without `meta` there is one. A row that comes or goes while we read
-    moves others over a page's border: when fewer rows were seen than the first page told of, all of it is read
-    again. Raises RetriableError when that does not help, PageError for a page of another shape.
+    `page` reads the page of a number, from 1. `total` says where a page tells the number of rows; where it does not,
+    there is one page. A row that comes or goes while we read moves others over a page's border: when fewer rows were
+    seen than the first page told of, all of it is read again. Raises RetriableError when that does not help,
+    PageError for a page of another shape.
     """
+    decoder = _listing_decoder(total)
+    outer, inner = total.split(".")
     for _ in range(LISTING_TRIES):
         pages: list[bytes] = []
         ids: dict[int | str, None] = {}
@@ -96,16 +97,16 @@ def read_listing(page: Callable[[int], bytes]) -> tuple[list[bytes], list[int | 
         while is_more:
             content = page(len(pages) + 1)
             try:
-                listing = msgspec.json.decode(content, type=_Listing)
+                listing = decoder.decode(content)
             except msgspec.DecodeError as error:
                 raise PageError(f"no page of a listing: {error}", content) from error
-            total = (listing.meta and listing.meta.total) or 0
-            promised = promised if pages else total
+            rows = getattr(getattr(listing, outer), inner, None) or 0
+            promised = promised if pages else rows
             seen += len(listing.data)
             ids |= dict.fromkeys(row.id for row in listing.data if row.id is not None)
             nameless += sum(row.id is None for row in listing.data)
             pages.append(content)
-            is_more = bool(listing.data) and seen < total
+            is_more = bool(listing.data) and seen < rows
         if len(ids) + nameless >= promised:
             return pages, list(ids)
     raise RetriableError(f"the rows of a listing moved each of the {LISTING_TRIES} times it was read")

@@ -459,6 +459,17 @@ def test_the_written_configuration_loads_and_describes_this_company(outlets, tmp
     assert rebuilt.outlets == company.outlets
 
 
+def test_tills_that_no_outlet_has_are_left_alone(tmp_path):
+    """Catches: a demo night that calls a vendor for nothing, or tests whose own tills are disabled."""
+    for pos, enabled in (("moka", False), ("olsera", True)):
+        company = Company.build(outlets=2, days=1, checks_per_day=5, pos=(pos,))
+        with serve(company, Clock(company.nights()[0]), ["olsera", "xero"]) as running:
+            company.write_config(tmp_path / pos, running)
+        config = load_config(tmp_path / pos)
+        assert config.integration("olsera-group").enabled is enabled
+        assert config.integration("xero-nbt").enabled
+
+
 def test_the_repository_configuration_follows_from_the_default_company(company):
     """budget_drivers.csv and cash_counts.csv are what this very company budgets and counts."""
     for name, rows in company.derived_tables().items():

@@ -18,6 +18,7 @@ from ingestion.vendors.olsera.records import indonesian
 from ingestion.vendors.olsera.transport import olsera_auth
 from tests.stand import Stand
 from tests.tills import (
+    answer_with,
     assert_nobody_is_stored,
     assert_own_totals_agree,
     assert_staging_is_true,
@@ -35,13 +36,6 @@ SILENT = {"tax_amount", "service_charge_amount", "rounding", "payments", "is_voi
 def stand(tmp_path: Path) -> Iterator[Stand]:
     with stand_of(tmp_path, "olsera") as made:
         yield made
-
-
-def answer_with(stand: Stand, change: Callable[[Request, Callable[[Request], Response]], Response]) -> None:
-    """Put something between the sandbox and its clients."""
-    sandbox = stand.running.sandbox("olsera")
-    honest = sandbox.handle
-    sandbox.handle = lambda request: change(request, honest)
 
 
 def test_two_nights_equal_the_company(stand: Stand) -> None:

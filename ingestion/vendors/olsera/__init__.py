@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from ingestion.core.fetch import read_numbered
+from ingestion.core.refusals import json_refusal
 from ingestion.core.spec import Category, Connector, Cursor, Evidence, Limit, Scope, Stream, Table
 from ingestion.vendors.olsera import records, transport
 
@@ -23,7 +25,7 @@ CONNECTOR = Connector(
     headers={"Accept": "application/json"},
     limit=Limit(per_second=5, concurrent=2, evidence=Evidence.CLIENT),
     probe="api/open-api/v1/id/product?per_page=1",
-    business_errors=transport.error_reason,
+    business_errors=json_refusal(),
     streams=(
         Stream(
             name="products",
@@ -32,7 +34,7 @@ CONNECTOR = Connector(
             params={"per_page": "100"},
             headers=STORE,
             records="data",
-            fetch=transport.read_products,
+            fetch=read_numbered,  # takes no 404, so a wrong base path cannot pass for an empty store
             constants={"source_outlet_id": "{outlet}"},
             tables=(
                 Table("products", records.Product, key=("id", "source_outlet_id")),
@@ -49,7 +51,7 @@ CONNECTOR = Connector(
             headers=STORE,
             fetch=transport.read_orders,
             cursor=Cursor(lookback=timedelta(days=LATE_DAYS)),
-            constants={"source_outlet_id": "{outlet}", "day": "", "timezone": "", **AS_OF},
+            constants={"source_outlet_id": "{outlet}", "day": "{day}", "timezone": "{timezone}", **AS_OF},
             tables=(
                 Table("order_days", records.OrderDay, key=("source_outlet_id", "day")),
                 Table("orders", records.Order, key=("id",), path="orders"),

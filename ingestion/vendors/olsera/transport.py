@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import date
+from functools import partial
 from typing import Any
 
 import msgspec
-import requests
 from dlt.sources.helpers.rest_client.auth import AuthConfigBase
 from requests import PreparedRequest
 
 from ingestion.core.auth import TokenAuth
 from ingestion.core.errors import AccessError, PageError, RefusedError, RetriableError
-from ingestion.core.fetch import FetchContext, Page, fill
+from ingestion.core.fetch import FetchContext, Page
 from ingestion.core.paging import read_listing
 
 STORE = "X-Store"  # ours, of no meaning to Olsera: tells the authentication which store's token a call needs
@@ -22,7 +21,6 @@ TOKEN_PATH = "api/open-api/v1/id/token"  # noqa: S105 - an address
 OF_STORE = re.compile(r"(\w+):(\S+)")
 NOT_FOUND = 404
 NO_ROUTE = re.compile(r"\broute\b|not found http", re.IGNORECASE)  # Laravel's words for a wrong path
-REASON_BYTES = 4096
 
 
 class StoreTokens(AuthConfigBase):
@@ -67,43 +65,15 @@ def olsera_auth(credentials: Mapping[str, str], settings: Mapping[str, str], bas
     return StoreTokens(f"{base_url}/{TOKEN_PATH}", values)
 
 
-class _Told(msgspec.Struct):
-    message: str = ""
-
-
-class _Error(msgspec.Struct):
-    message: str = ""
-    error: _Told | str | None = None
-
-
-def error_reason(answer: requests.Response) -> str | None:
-    """The vendor's words in a refusal, None when it has none: `error.message` or `message`."""
-    if answer.status_code < 400 or len(answer.content) > REASON_BYTES:
-        return None
-    try:
-        told = msgspec.json.decode(answer.content, type=_Error)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
-    inner = told.error.message if isinstance(told.error, _Told) else told.error
-    return inner or told.message or None
-
-
-def read_products(context: FetchContext) -> Iterator[Page]:
-    """The menu. Here 404 is a failure, so a wrong path cannot pass for an empty store."""
-    pages, _ = read_listing(lambda number: _get(context, context.stream.path, page=number))
-    yield from map(context.page, pages)
-
-
 def read_orders(context: FetchContext) -> Iterator[Page]:
     """The orders of each calendar day that the window touches, as one record per day."""
-    for day in context.days():
-        orders = b",".join(_orders(context, day))
-        yield context.page(b'{"orders":[' + orders + b"]}", day=day.isoformat(), timezone=context.zone.key)
+    for day in context.each_day():
+        yield day.page(b'{"orders":[' + b",".join(_orders(day)) + b"]}")
 
 
 def read_report(context: FetchContext) -> Iterator[Page]:
     """The day's report; of a day without sales there is none."""
-    yield context.page(_find(context, context.stream.path) or b"[]")
+    yield context.page(_find(context) or b"[]")
 
 
 def report_rows(content: bytes) -> Iterator[bytes]:
@@ -111,39 +81,35 @@ def report_rows(content: bytes) -> Iterator[bytes]:
     yield b'{"groups":' + content + b"}"
 
 
-def _orders(context: FetchContext, day: date) -> list[bytes]:
+def _orders(day: FetchContext) -> list[bytes]:
     """The data of each order of a day, as it came. Paid and closed lists are united.
 
     An order between the two lists is in both; one that was cancelled since is in neither. Raises RetriableError
     when the details of a listed order cannot be had: a day counts only as a whole.
     """
-    details = {order: _detail(context, order, kinds) for order, kinds in _listed(context, day).items()}
+    details = {order: _detail(day, order, kinds) for order, kinds in _listed(day).items()}
     absent = {order for order, detail in details.items() if detail is None}
-    if absent and absent & _listed(context, day).keys():
-        raise RetriableError(f"orders of {day} are listed and have no details")
+    if absent and absent & _listed(day).keys():
+        raise RetriableError(f"orders of {day.values['day']} are listed and have no details")
     return [detail for detail in details.values() if detail is not None]
 
 
-def _listed(context: FetchContext, day: date) -> dict[int | str, tuple[str, ...]]:
+def _listed(day: FetchContext) -> dict[int | str, tuple[str, ...]]:
     """The ids of a day's orders, and below which of the lists the order should be looked for first.
 
     The paid ones are read first: an order that is closed meanwhile is then found in the other list.
     """
     found: dict[int | str, tuple[str, ...]] = {}
     for kind, other, extra in (("openorder", "closeorder", {"is_paid": "1"}), ("closeorder", "openorder", {})):
-        path = f"{context.stream.path}/{kind}"
-        _, ids = read_listing(
-            lambda number, path=path, extra=extra: (  # type: ignore[misc]
-                _find(context, path, day=day, page=number, **extra) or b'{"data":[]}'
-            )
-        )
+        page = partial(_find, day, f"{day.stream.path}/{kind}", **extra)
+        _, ids = read_listing(lambda number, page=page: page(page=number) or b'{"data":[]}')  # type: ignore[misc]
         found |= dict.fromkeys(ids, (kind, other))
     return found
 
 
-def _detail(context: FetchContext, order: int | str, kinds: Iterable[str]) -> bytes | None:
+def _detail(day: FetchContext, order: int | str, kinds: Iterable[str]) -> bytes | None:
     for kind in kinds:
-        content = _find(context, f"{context.stream.path}/{kind}/detail", only={"id": order})
+        content = _find(day, f"{day.stream.path}/{kind}/detail", params={"id": order})
         if content is not None:
             try:
                 return bytes(msgspec.json.decode(content, type=_Detail).data)
@@ -156,25 +122,14 @@ class _Detail(msgspec.Struct):
     data: msgspec.Raw
 
 
-def _find(context: FetchContext, path: str, **extra: Any) -> bytes | None:
+def _find(context: FetchContext, path: str = "", **asked: Any) -> bytes | None:
     """What is there, None where the vendor says that there is no data.
 
     It says so with 404. One without words of its own, or about a route, is a wrong address and stays an error.
     """
     try:
-        return _get(context, path, **extra)
+        return context.get(path, **asked)
     except RefusedError as error:
         if error.status != NOT_FOUND or not error.reason or NO_ROUTE.search(error.reason):
             raise
         return None
-
-
-def _get(
-    context: FetchContext, path: str, *, only: Mapping[str, Any] | None = None, day: date | None = None, **extra: Any
-) -> bytes:
-    """A call with the stream's own parameters, or with those in `only`, and the store's token."""
-    stream, values = context.stream, {**context.values}
-    if day is not None:
-        values["day"] = day
-    params = only if only is not None else {**fill(stream.params, values), **extra}
-    return context.client.request("GET", path, params=params, headers=fill(stream.headers, values)).content
