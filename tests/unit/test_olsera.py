@@ -223,7 +223,7 @@ def test_numbers_of_another_kind_are_refused(text: str) -> None:
         indonesian(text)
 
 
-@pytest.mark.parametrize("app", ["just-one", "61001:a b"])
+@pytest.mark.parametrize("app", ["just-one", "61001:a b", "61002:a", " "])
 def test_credentials_name_their_store(app: str) -> None:
     """Catches: an app used for a store that is not its own, which would book one store's sales at another."""
     with pytest.raises(AccessError):

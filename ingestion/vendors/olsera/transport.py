@@ -59,6 +59,8 @@ def olsera_auth(credentials: Mapping[str, str], settings: Mapping[str, str], bas
             if match is None:
                 raise AccessError(f"{name}: is not <store>:<value> for each store, with blanks between")
             values.setdefault(match[1], {})[name] = match[2]
+    if not values:
+        raise AccessError("app_id: names no store")
     for store, app in values.items():
         if len(app) != 2:
             raise AccessError(f"store {store} has an app_id or a secret_key, but not both")
