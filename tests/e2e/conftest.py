@@ -4,18 +4,19 @@ from collections.abc import Iterator
 
 import pytest
 
+from ingestion.core.registry import connectors
 from ingestion.sandbox.company import Company
 from tests import postgres as pg
 from tests.e2e.nights import Nights, two_nights
-from tests.stand import FIRST_DAY, Stand
+from tests.stand import FIRST_DAY, Stand, tills
 
 READER_ROLE = "c4_test_reader"
 
 
 @pytest.fixture(scope="session")
 def group_company() -> Company:
-    """Five outlets, four days, late edits on the last."""
-    return Company.build(outlets=5, days=4, start=FIRST_DAY, checks_per_day=25)
+    """Eight outlets with the tills of every vendor in turn, four days, late edits on the last."""
+    return Company.build(outlets=8, days=4, start=FIRST_DAY, checks_per_day=20, pos=tills(list(connectors())))
 
 
 @pytest.fixture(scope="session")
