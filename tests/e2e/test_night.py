@@ -113,24 +113,6 @@ def test_the_same_night_again_changes_nothing(group: Stand) -> None:
     assert live_in_targets(group) == live
 
 
-@GROUP
-def test_one_late_night_equals_a_night_after_each_day(group: Stand, tmp_path: Path) -> None:
-    """Catches: order effects. One run at the end leaves what the runs of every night leave."""
-    with Stand.open(tmp_path, made=group.company, days=4) as stand:
-        stand.set_clock(group.now)
-        night(stand)
-        assert settled(stand) == settled(group)
-
-
-def settled(stand: Stand) -> dict[str, list[tuple[Any, ...]]]:
-    """The totals, of the books only balances: corrections leave turnover on both sides, never another balance."""
-    balances = marts(
-        stand,
-        "select entity_id, account_code, period, balance from marts.trial_balance where balance <> 0 order by all",
-    )
-    return totals(stand) | {"trial_balance": balances}
-
-
 BAD_INPUT = {  # what is wrong with the first page of an outlet's sales, and what the reject must say
     "wrong type": (Fault(kind=FaultKind.CHANGED_FIELD, field="subtotal", value="a lot"), "subtotal"),
     "missing key": (Fault(kind=FaultKind.CHANGED_FIELD, field="total_collected", value=None), "total_collected"),
@@ -205,14 +187,10 @@ def map_codes(stand: Stand, canonical: str) -> None:
             handle.write(",".join(row.get(name, "") for name in header) + "\n")
 
 
-KILLED_AT = {
-    "sync": ("load.loaded",),
-    "export": ("outbox.planned", "outbox.sending_committed", "outbox.receipt_stored"),
-}
-
-
-def test_killed_at_every_boundary_the_next_night_finishes(tmp_path: Path) -> None:
-    """Catches: state that a killed process leaves half done: double rows, double postings, a lock that stays."""
+def test_killed_in_the_load_and_in_the_export_the_next_night_finishes(tmp_path: Path) -> None:
+    """Catches: state that a killed process leaves half done: double rows, double postings, a lock that stays. Every
+    boundary of load and outbox by itself is under test in test_load.py and test_outbox_faults.py.
+    """
     made = Company.build(outlets=2, days=1, start=FIRST_DAY, checks_per_day=8)
     with Stand.open(tmp_path, made=made, days=1) as stand:
 
@@ -221,11 +199,10 @@ def test_killed_at_every_boundary_the_next_night_finishes(tmp_path: Path) -> Non
             data = {"C4_DATA": str(stand.root), "C4_CONFIG": str(stand.root / "config")}
             return subprocess.run(command, env={**os.environ, **data, **environment}, check=False).returncode
 
-        for point in KILLED_AT["sync"]:
-            assert phase("sync", C4_FAILPOINT=point) == -signal.SIGKILL, f"{point} was not reached"
+        assert phase("sync", C4_FAILPOINT="load.loaded") == -signal.SIGKILL
         assert phase("sync") == 0
         assert phase("build") == 0
-        for point in KILLED_AT["export"]:
+        for point in ("outbox.sending_committed", "outbox.receipt_stored"):
             assert phase("export", C4_FAILPOINT=point) == -signal.SIGKILL, f"{point} was not reached"
         night(stand)
         with warehouse.published(stand.settings()) as connection:

@@ -468,6 +468,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
         yield Killed(root, warehouses)
 
 
+@pytest.mark.xdist_group("killed-loads")  # one fixture has killed them all
 @pytest.mark.parametrize("where", PLACES)
 def test_a_killed_run_is_finished_by_the_next_and_counts_once(
     killed: Killed, where: str, monkeypatch: pytest.MonkeyPatch
