@@ -290,9 +290,7 @@ def _duplicates(settings: Settings) -> int:
 def _print(console: Console, outcome: Outcome, settings: Settings) -> None:
     with warehouse.published(settings) as marts:
         rows = marts.execute(SUMMARY).fetchall() if marts is not None else []
-    view = Table(
-        title="The group after the last night", title_justify="left", box=SIMPLE_HEAD, pad_edge=False, expand=True
-    )
+    view = Table(title="The group after the last night", title_justify="left", box=SIMPLE_HEAD, padding=0, expand=True)
     view.add_column("outlet", no_wrap=True, min_width=7)
     view.add_column("name", no_wrap=True, overflow="ellipsis", ratio=1)
     for name in ("checks", "net sales", "labor %", "prime %", "journals", "held"):
