@@ -3,7 +3,7 @@
 from assets import dbt
 from ingestion.core import reference, warehouse
 from ingestion.core.platform import Platform
-from ingestion.core.registry import connectors
+from ingestion.core.registry import connectors_in_use
 
 
 def build_marts(platform: Platform) -> int:
@@ -11,9 +11,10 @@ def build_marts(platform: Platform) -> int:
 
     Raises DbtError when a model or a test fails; the published marts are then still those of the last good build.
     """
-    warehouse.ensure_raw_tables(platform.settings, connectors().values())
+    used = connectors_in_use(platform.config)
+    warehouse.ensure_raw_tables(platform.settings, used)
     tables = reference.reference_tables(platform.settings, platform.config, platform.ops)
     reference.write(platform.settings, tables)
     with warehouse.write_lock(platform.settings):
-        dbt.run(platform.settings, ["build", *dbt.NIGHTLY])
+        dbt.run(dbt.environment(platform.settings, used), ["build", *dbt.NIGHTLY, "--exclude", dbt.unused(used)])
     return warehouse.publish(platform.settings)

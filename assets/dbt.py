@@ -8,11 +8,15 @@ import hashlib
 import os
 import subprocess
 import sys
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from filelock import FileLock
 
+from ingestion.core.config import load_config
+from ingestion.core.registry import connectors, connectors_in_use
 from ingestion.core.settings import PROJECT_ROOT, Settings
+from ingestion.core.spec import Connector
 from ingestion.core.warehouse import postgres
 
 PROJECT_DIR = PROJECT_ROOT / "dbt_project"
@@ -26,10 +30,12 @@ class DbtError(Exception):
     """dbt ended with an error; the message holds the end of its output."""
 
 
-def environment(settings: Settings) -> dict[str, str]:
-    """What profiles.yml reads, and dbt's own switches."""
+def environment(settings: Settings, used: Iterable[Connector] | None = None) -> dict[str, str]:
+    """What the project reads, and dbt's own switches. `used` stands for the configured vendors."""
+    used = connectors_in_use(load_config(settings.config)) if used is None else used
     return {
         **_target(settings),
+        "C4_VENDORS": ",".join(sorted(connector.slug for connector in used)),
         "DBT_PROFILES_DIR": str(PROJECT_DIR),
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
         "DBT_TARGET_PATH": str(target_path(settings)),
@@ -64,33 +70,38 @@ def target_path(settings: Settings) -> Path:
     return settings.data / "dbt"
 
 
-def manifest_path(settings: Settings) -> Path:
-    """The current manifest, parsed anew if a file of the project has changed."""
+def unused(used: Iterable[Connector]) -> str:
+    """dbt's selection of the staging models that no account needs: building them costs every night its time."""
+    idle = {connector.slug for connector in connectors().values()} - {connector.slug for connector in used}
+    return " ".join(f"fqn:c4.staging.{slug}" for slug in sorted(idle))
+
+
+def manifest_path(settings: Settings, used: Iterable[Connector] | None = None) -> Path:
+    """The current manifest, parsed anew if a file of the project or the vendors in use have changed."""
     folder = target_path(settings)
     manifest, stamp = folder / "manifest.json", folder / "manifest.sha256"
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / "parse.lock"):
-        fingerprint = _fingerprint(environment(settings)["C4_DBT_TARGET"])
+        variables = environment(settings, used)
+        fingerprint = _fingerprint(variables["C4_DBT_TARGET"], variables["C4_VENDORS"])
         if not manifest.exists() or not stamp.exists() or stamp.read_text() != fingerprint:
-            run(settings, ["parse"])
+            run(variables, ["parse"])
             stamp.write_text(fingerprint)
     return manifest
 
 
-def run(settings: Settings, arguments: list[str]) -> str:
-    """Run dbt and return what it printed. Raises DbtError with the last lines when it fails."""
+def run(variables: Mapping[str, str], arguments: Sequence[str]) -> str:
+    """Run dbt in an environment and return what it printed. Raises DbtError with the last lines when it fails."""
     command = [str(EXECUTABLE), "--no-version-check", *arguments, "--project-dir", str(PROJECT_DIR)]
-    done = subprocess.run(
-        command, env={**os.environ, **environment(settings)}, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(command, env={**os.environ, **variables}, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         lines = (done.stdout + done.stderr).strip().splitlines()
         raise DbtError(f"dbt {arguments[0]} failed:\n" + "\n".join(lines[-40:]))
     return done.stdout
 
 
-def _fingerprint(target: str) -> str:
-    digest = hashlib.sha256(target.encode())
+def _fingerprint(*variables: str) -> str:
+    digest = hashlib.sha256("\n".join(variables).encode())
     for path in sorted(PROJECT_DIR.rglob("*")):
         if path.suffix in {".sql", ".yml", ".yaml", ".csv"} and "target" not in path.parts:
             digest.update(str(path.relative_to(PROJECT_DIR)).encode())

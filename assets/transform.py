@@ -21,7 +21,9 @@ from assets import dbt
 from assets.platform import PlatformResource
 from ingestion.core import reference, warehouse
 from ingestion.core.config import TABLES
+from ingestion.core.registry import connectors_in_use
 from ingestion.core.settings import Settings
+from ingestion.core.spec import Connector
 
 OPS_TABLES = ("watermarks", "sync_runs", "rejects", "schema_drift")
 POSTING_TABLES = ("outbox", "outbox_lines")
@@ -50,7 +52,7 @@ def dbt_cli() -> DbtCli:
         project_dir=folder,
         profiles_dir=folder,
         dbt_executable=str(dbt.EXECUTABLE),
-        global_config_flags=["--no-write-json"],
+        global_config_flags=["--no-write-json", "--log-level-file", "info"],
     )
 
 
@@ -95,7 +97,7 @@ def reference_assets(raw_keys: list[AssetKey], engine: str) -> AssetsDefinition:
     def build(context: AssetExecutionContext, platform: PlatformResource) -> Iterator[MaterializeResult]:
         opened = platform.open(context)
         tables = reference.reference_tables(opened.settings, opened.config, opened.ops)
-        warehouse.ensure_raw_tables(opened.settings, reference.connectors().values())
+        warehouse.ensure_raw_tables(opened.settings, connectors_in_use(opened.config))
         reference.write(opened.settings, tables)
         for name in (*TABLES, *SETTINGS_TABLES, *OPS_TABLES):
             yield MaterializeResult(
@@ -135,13 +137,13 @@ def posting_assets(export_keys: list[AssetKey], engine: str) -> AssetsDefinition
     return build
 
 
-def dbt_builds(settings: Settings) -> list[AssetsDefinition]:
-    """The marts, and the models that depend on postings (`tag:close`)."""
-    manifest = dbt.manifest_path(settings)
+def dbt_builds(settings: Settings, used: Sequence[Connector]) -> list[AssetsDefinition]:
+    """The marts, and the models that depend on postings (`tag:close`); of the staging, what `used` needs."""
+    manifest = dbt.manifest_path(settings, used)
 
     @dbt_assets(
         manifest=manifest,
-        exclude=dbt.CLOSE,
+        exclude=f"{dbt.CLOSE} {dbt.unused(used)}",
         name="transform",
         dagster_dbt_translator=Translator(),
         pool="warehouse",

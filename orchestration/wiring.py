@@ -11,7 +11,8 @@ from assets.incidents import incidents_asset
 from assets.ingestion import load_assets, table_key, vendor_spec
 from assets.platform import PlatformResource
 from assets.transform import dbt_builds, dbt_cli, posting_assets, published_asset, reference_assets
-from ingestion.core.registry import connectors
+from ingestion.core.config import load_config
+from ingestion.core.registry import connectors_in_use
 from ingestion.core.settings import Settings
 from orchestration.jobs import nightly_job
 from orchestration.schedules import nightly_schedules
@@ -20,11 +21,11 @@ from orchestration.sensors import all_sensors
 
 def build(settings: Settings) -> Definitions:
     """Wire the platform that the environment names."""
-    os.environ.update(dbt.environment(settings))
+    vendors = connectors_in_use(load_config(settings.config))
+    os.environ.update(dbt.environment(settings, vendors))
     engine = "duckdb" if settings.is_duckdb else "postgres"
-    vendors = connectors().values()
     raw_keys = [table_key(vendor, table) for vendor in vendors for _, table in vendor.tables()]
-    transform, close = dbt_builds(settings)
+    transform, close = dbt_builds(settings, vendors)
     exports = export_assets(vendors, [AssetKey(["marts", "journals"]), AssetKey(["marts", "journal_lines"])])
     published = published_asset([*transform.keys, *close.keys], engine)
     nightly = nightly_job()

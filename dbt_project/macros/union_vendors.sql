@@ -1,5 +1,6 @@
 {#
-  One unified entity over all vendors that supply it (`vars.vendors`), with the columns and types of the contract.
+  One unified entity over the vendors that supply it (`vars.vendors`) and that the company uses (C4_VENDORS, a list
+  with commas; all where it is not set), with the columns and types of the contract.
 
   A vendor feeds an entity by having the model `stg_<slug>__<entity>` with at least these columns; a missing column
   or a value that does not fit its type fails the build here, before it can reach a mart. Only what
@@ -7,8 +8,9 @@
 #}
 {% macro union_vendors(entity) -%}
 {%- set columns = unified_columns(entity) -%}
+{%- set used = env_var('C4_VENDORS', '').split(',') -%}
 {%- set slugs = [] -%}
-{%- for slug, entities in var('vendors').items() if entity in entities -%}
+{%- for slug, entities in var('vendors').items() if entity in entities and (used == [''] or slug in used) -%}
   {%- do slugs.append(slug) -%}
 {%- endfor -%}
 {%- for slug in slugs %}

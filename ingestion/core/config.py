@@ -306,6 +306,11 @@ class Config:
     alert_emails: tuple[str, ...] = ()
 
     @property
+    def vendors(self) -> frozenset[str]:
+        """The vendors of all accounts. One that is switched off counts: what it sent is still in the marts."""
+        return frozenset(integration.vendor for integration in self.integrations)
+
+    @property
     def entities(self) -> tuple[Entity, ...]:
         return self.tables["entities"]
 

@@ -7,6 +7,7 @@ import pkgutil
 from functools import cache
 
 from ingestion import vendors
+from ingestion.core.config import Config
 from ingestion.core.spec import Connector
 
 
@@ -25,6 +26,11 @@ def connectors() -> dict[str, Connector]:
             raise TypeError(f"the folder of {connector.name} must be called {connector.slug}")
         found[connector.name] = connector
     return found
+
+
+def connectors_in_use(config: Config) -> list[Connector]:
+    """The connectors of the company's accounts; all there are while it has configured none."""
+    return [known for name, known in connectors().items() if not config.vendors or name in config.vendors]
 
 
 def connector(vendor: str) -> Connector:

@@ -300,12 +300,20 @@ class Company:
 
     # The configuration that goes with it
 
+    @property
+    def vendors(self) -> frozenset[str]:
+        """The vendors it has accounts with: of the tills, those that stand in its outlets."""
+        tills = {outlet.pos for outlet in self.outlets}
+        return frozenset(
+            name for name in self.config.vendors if connector(name).category is not Category.POS or name in tills
+        )
+
     def write_config(self, folder: Path, sandboxes: RunningSandboxes) -> None:
         """Write a configuration folder for this company against running sandboxes.
 
         Everything of the base folder is copied; outlets, integrations, budget drivers and cash counts are
         written anew, and rows of outlets that this company has not are left out. Integrations whose vendor
-        has no sandbox running are disabled; a till is enabled where an outlet of this company has it.
+        has no sandbox running are disabled; a till is left out where no outlet of this company has it.
         """
         shutil.copytree(self.config_folder, folder, dirs_exist_ok=True)
         for path in sorted(folder.glob("*.csv")):
@@ -313,7 +321,11 @@ class Company:
         _write_table(folder / "outlets.csv", Outlet, [row for rows in self._rows for row in rows])
         for name, rows in self.derived_tables().items():
             _write_table(folder / f"{name}.csv", TABLES[name], rows)
-        integrations = [self._integration(integration, sandboxes) for integration in self.config.integrations]
+        integrations = [
+            self._integration(integration, sandboxes)
+            for integration in self.config.integrations
+            if integration.vendor in self.vendors
+        ]
         document = msgspec.yaml.encode({"integrations": integrations})
         (folder / "integrations.yaml").write_bytes(document)
 

@@ -28,6 +28,7 @@ from ingestion.core import progress as work
 from ingestion.core import warehouse
 from ingestion.core.ops import store
 from ingestion.core.ops.crypto import Keyring
+from ingestion.core.registry import connector
 from ingestion.core.settings import Settings
 from ingestion.sandbox.company import CHECKS_PER_DAY, Company
 from orchestration.cli.sandboxes import Sandboxes, install_company, running
@@ -69,9 +70,11 @@ def run_demo(settings: Settings, *, outlets: int, days: int, checks: int | None,
     started = time.monotonic()
     _fresh(settings)
     outcome = Outcome(warehouse.place(settings), outlets, days)
-    parsing = threading.Thread(target=dbt.manifest_path, args=[settings], daemon=True)
+    company = Company.build(outlets=outlets, days=days, checks_per_day=checks or CHECKS_PER_DAY)
+    used = [connector(name) for name in sorted(company.vendors)]
+    parsing = threading.Thread(target=dbt.manifest_path, args=[settings, used], daemon=True)
     parsing.start()  # the models' manifest, while the sandboxes start: the night waits for it where it needs it
-    with _sandboxes(settings, outlets=outlets, days=days, checks=checks) as (company, sandboxes, installed):
+    with _sandboxes(settings, company, checks=checks) as (sandboxes, installed):
         for night in _nights(company):
             sandboxes.set_clock(night)
             at = Settings.load(installed.data, night)
@@ -111,12 +114,10 @@ def _fresh(settings: Settings) -> None:
 
 
 @contextlib.contextmanager
-def _sandboxes(
-    settings: Settings, *, outlets: int, days: int, checks: int | None
-) -> Iterator[tuple[Company, Sandboxes, Settings]]:
-    company = Company.build(outlets=outlets, days=days, checks_per_day=checks or CHECKS_PER_DAY)
+def _sandboxes(settings: Settings, company: Company, *, checks: int | None) -> Iterator[tuple[Sandboxes, Settings]]:
+    outlets, days = len(company.outlets), company.days
     with running(settings.data, outlets=outlets, days=days, checks_per_day=checks) as sandboxes:
-        yield company, sandboxes, install_company(settings, company, sandboxes.urls)
+        yield sandboxes, install_company(settings, company, sandboxes.urls)
 
 
 @contextlib.contextmanager
@@ -340,7 +341,8 @@ def serve_sandboxes(settings: Settings, *, outlets: int, days: int) -> None:
     """Host the sandboxes until interrupted."""
     console = Console()
     _fresh(settings)
-    with _sandboxes(settings, outlets=outlets, days=days, checks=None) as (company, sandboxes, installed):
+    company = Company.build(outlets=outlets, days=days)
+    with _sandboxes(settings, company, checks=None) as (sandboxes, installed):
         night = company.nights()[-1]
         sandboxes.set_clock(night)
         for vendor, url in sandboxes.urls.items():
@@ -362,7 +364,8 @@ def serve_ui(settings: Settings, *, port: int, outlets: int, days: int) -> None:
         }
         if demo:
             _fresh(settings)
-            company, sandboxes, _ = stack.enter_context(_sandboxes(settings, outlets=outlets, days=days, checks=None))
+            company = Company.build(outlets=outlets, days=days)
+            sandboxes, _ = stack.enter_context(_sandboxes(settings, company, checks=None))
             night = company.nights()[-1]
             sandboxes.set_clock(night)
             environment |= {"C4_AS_OF": night.isoformat(), "DAGSTER_HOME": str(dagster_home(settings))}

@@ -308,6 +308,6 @@ def test_the_password_stays_out_of_places_and_command_lines(settings: Settings) 
     environment = dbt.environment(secret)
     assert [name for name, value in environment.items() if "s3cret" in value] == ["DBT_ENV_SECRET_C4_PG_PASSWORD"]
     with closing(psycopg2.connect(secret.warehouse)):
-        dbt.run(secret, ["debug", "--connection"])
+        dbt.run(environment, ["debug", "--connection"])
     for path in secret.data.rglob("*"):
         assert not path.is_file() or b"s3cret" not in path.read_bytes(), path
