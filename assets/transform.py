@@ -1,20 +1,28 @@
 """Reference tables, the dbt build, the close build after the export, and the published marts."""
 
+import os
+import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
 from importlib import metadata
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 from dagster import (
     AssetExecutionContext,
     AssetKey,
     AssetsDefinition,
     AssetSpec,
+    ConfigurableResource,
+    InitResourceContext,
     MaterializeResult,
     asset,
     multi_asset,
 )
-from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, dbt_assets
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliInvocation, dbt_assets
+from dagster_dbt.asset_utils import (
+    get_manifest_and_translator_from_dbt_assets,
+    get_updated_cli_invocation_params_for_context,
+)
 from packaging.version import Version
 
 from assets import dbt
@@ -31,29 +39,37 @@ SETTINGS_TABLES = ("integrations", "integration_outlets", "integration_entities"
 GROUPS = {"staging": "staging", "intermediate": "intermediate"}
 
 
-class DbtCli(DbtCliResource):
-    """dagster-dbt's command line without two things that it does before every command and that nothing here reads.
+class DbtBuilder(ConfigurableResource):
+    """dbt for the steps that build: dagster-dbt's events, from the worker that has dbt loaded already.
 
-    It asks the executable for its version, which takes as long as dbt takes to start, and it opens an adapter of its
-    own to look into the warehouse afterwards, a second connection to a file that has one writer.
+    dagster-dbt starts a process per command, and two more to ask for a version and to open an adapter of its own;
+    together they take longer than what is built.
     """
 
-    @cached_property
-    def _cli_version(self) -> Version:
-        return Version(metadata.version("dbt-core"))
+    def setup_for_execution(self, context: InitResourceContext) -> None:
+        """Let the worker read the manifest while the vendors are read."""
+        dbt.warm()
 
-    def _initialize_dbt_core_adapter(self, args: Sequence[str]) -> Any:
-        return None
-
-
-def dbt_cli() -> DbtCli:
-    folder = str(dbt.PROJECT_DIR)
-    return DbtCli(
-        project_dir=folder,
-        profiles_dir=folder,
-        dbt_executable=str(dbt.EXECUTABLE),
-        global_config_flags=["--no-write-json", "--log-level-file", "info"],
-    )
+    def build(self, context: AssetExecutionContext) -> Iterator[Any]:
+        """Build what Dagster selected of this step, and yield its events. Raises when dbt fails."""
+        definition = context.assets_def
+        manifest, translator, _ = get_manifest_and_translator_from_dbt_assets([definition])
+        chosen = get_updated_cli_invocation_params_for_context(context, manifest, translator)
+        arguments = ["build", *dbt.NIGHTLY, *chosen.selection_args]
+        variables = {"DBT_LOG_FORMAT": "json"}
+        if chosen.indirect_selection:
+            variables["DBT_INDIRECT_SELECTION"] = chosen.indirect_selection
+        invocation = DbtCliInvocation(
+            process=cast("subprocess.Popen", dbt.start(variables, arguments)),
+            manifest=manifest,
+            dagster_dbt_translator=translator,
+            project_dir=dbt.PROJECT_DIR,
+            target_path=Path(os.environ["DBT_TARGET_PATH"]),
+            raise_on_error=True,
+            cli_version=Version(metadata.version("dbt-core")),
+            context=context,
+        )
+        yield from invocation.stream()
 
 
 class Translator(DagsterDbtTranslator):
@@ -148,8 +164,8 @@ def dbt_builds(settings: Settings, used: Sequence[Connector]) -> list[AssetsDefi
         dagster_dbt_translator=Translator(),
         pool="warehouse",
     )
-    def transform(context: AssetExecutionContext, platform: PlatformResource, cli: DbtCli) -> Iterator[Any]:
-        yield from _build(context, platform, cli)
+    def transform(context: AssetExecutionContext, platform: PlatformResource, builder: DbtBuilder) -> Iterator[Any]:
+        yield from _build(context, platform, builder)
 
     @dbt_assets(
         manifest=manifest,
@@ -158,16 +174,16 @@ def dbt_builds(settings: Settings, used: Sequence[Connector]) -> list[AssetsDefi
         dagster_dbt_translator=Translator(),
         pool="warehouse",
     )
-    def close(context: AssetExecutionContext, platform: PlatformResource, cli: DbtCli) -> Iterator[Any]:
-        yield from _build(context, platform, cli)
+    def close(context: AssetExecutionContext, platform: PlatformResource, builder: DbtBuilder) -> Iterator[Any]:
+        yield from _build(context, platform, builder)
 
     return [transform, close]
 
 
-def _build(context: AssetExecutionContext, platform: PlatformResource, cli: DbtCli) -> Iterator[Any]:
+def _build(context: AssetExecutionContext, platform: PlatformResource, builder: DbtBuilder) -> Iterator[Any]:
     settings = platform.settings(dict(context.run.tags))
     with warehouse.write_lock(settings):
-        yield from cli.cli(["build", *dbt.NIGHTLY], context=context).stream()
+        yield from builder.build(context)
 
 
 def published_asset(mart_keys: list[AssetKey], engine: str) -> AssetsDefinition:

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from uuid import uuid4
 
-from dagster import DagsterEventType, DagsterInstance
+from dagster import DagsterEventType, DagsterInstance, DagsterRunStatus, RunsFilter
 from dagster._core.events.log import EventLogEntry
 from dagster._utils.error import SerializableErrorInfo
+from filelock import FileLock, Timeout
 
 from assets.platform import AS_OF_TAG
 from ingestion.core.settings import Settings
 from orchestration.instance import dagster_home
 from orchestration.jobs import NIGHTLY
+
+HOST_TAG = "c4/host"  # of a run whose process is the command line's own
 
 StepListener = Callable[[str, str], None]  # step name, "start" | "done" | "failed"
 
@@ -36,7 +41,8 @@ class NightResult:
 
 def run_night(settings: Settings, as_of: datetime, listener: StepListener | None = None) -> NightResult:
     """Run the nightly job as of a moment (aware). Returns also when steps failed; never posts twice."""
-    os.environ["DAGSTER_HOME"] = str(dagster_home(settings))
+    home = dagster_home(settings)
+    os.environ["DAGSTER_HOME"] = str(home)
     from orchestration.wiring import (
         build,
     )  # imports dagster_dbt and parses the manifest: only when a night runs
@@ -62,14 +68,19 @@ def run_night(settings: Settings, as_of: datetime, listener: StepListener | None
             if listener is not None:
                 listener(event.step_key, state)
 
+        close_lost_runs(instance, home)
         job = build(settings).resolve_job_def(NIGHTLY)
         instance.add_event_listener(run_id, watch)
         log = settings.data / "dagster" / "night.log"
-        with log.open("a", encoding="utf-8") as output, contextlib.redirect_stdout(output):
+        with (
+            _held(home, run_id),
+            log.open("a", encoding="utf-8") as output,
+            contextlib.redirect_stdout(output),
+        ):
             outcome = job.execute_in_process(
                 instance=instance,
                 run_id=run_id,
-                tags={AS_OF_TAG: as_of.isoformat()},
+                tags={AS_OF_TAG: as_of.isoformat(), HOST_TAG: socket.gethostname()},
                 raise_on_error=False,
                 run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             )
@@ -84,6 +95,27 @@ def run_night(settings: Settings, as_of: datetime, listener: StepListener | None
         result.success = outcome.success
         result.wall = time.monotonic() - begun
     return result
+
+
+def close_lost_runs(instance: DagsterInstance, home: Path) -> None:
+    """Mark runs of this module whose process is gone as failed, and free the pools that they still hold.
+
+    Without it, the next night would wait for a slot that nobody gives back.
+    """
+    running = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
+    for run in instance.get_runs(RunsFilter(statuses=running, tags={HOST_TAG: socket.gethostname()})):
+        with contextlib.suppress(Timeout), _held(home, run.run_id):
+            instance.report_run_failed(run, "The process that ran this night has ended.")
+            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+
+
+@contextlib.contextmanager
+def _held(home: Path, run_id: str) -> Iterator[None]:
+    """A lock that lasts as long as the process of a run. Raises Timeout when another process has it."""
+    lock = FileLock(home / f"{run_id}.lock", timeout=0)
+    with lock:
+        yield
+        Path(lock.lock_file).unlink(missing_ok=True)
 
 
 def _root_message(error: SerializableErrorInfo | None) -> str:

@@ -10,7 +10,7 @@ from assets.exports.journals import export_assets
 from assets.incidents import incidents_asset
 from assets.ingestion import load_assets, table_key, vendor_spec
 from assets.platform import PlatformResource
-from assets.transform import dbt_builds, dbt_cli, posting_assets, published_asset, reference_assets
+from assets.transform import DbtBuilder, dbt_builds, posting_assets, published_asset, reference_assets
 from ingestion.core.config import load_config
 from ingestion.core.registry import connectors_in_use
 from ingestion.core.settings import Settings
@@ -45,6 +45,6 @@ def build(settings: Settings) -> Definitions:
         jobs=[nightly],
         schedules=nightly_schedules(settings, nightly),
         sensors=all_sensors(nightly),
-        resources={"platform": PlatformResource(data=str(settings.data)), "cli": dbt_cli()},
+        resources={"platform": PlatformResource(data=str(settings.data)), "builder": DbtBuilder()},
         executor=in_process_executor,
     )

@@ -1,11 +1,22 @@
 """Fixtures that several suites share."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests import postgres as pg
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_manifests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One folder of parsed dbt manifests for all stands and all test processes: a parse takes longer than a build."""
+    base = tmp_path_factory.getbasetemp()
+    with pytest.MonkeyPatch.context() as patched:
+        root = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+        patched.setenv("C4_MANIFESTS", str(root / "manifests"))
+        yield
 
 
 @pytest.fixture(scope="session")

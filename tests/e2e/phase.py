@@ -1,6 +1,6 @@
-"""One phase of a night in a process of its own, so that a test can kill it cheaply.
+"""A part of a night, or all of it, in a process of its own, so that a test can kill it.
 
-python -m tests.e2e.phase sync|build|export AS_OF
+python -m tests.e2e.phase sync|night AS_OF
 """
 
 from __future__ import annotations
@@ -10,25 +10,19 @@ from datetime import datetime
 
 from ingestion.core.platform import Platform
 from ingestion.core.settings import Settings
+from ingestion.core.sync import sync
+from orchestration.night import run_night
 
 
 def main(phase: str, as_of: str) -> None:
-    platform = Platform.open(Settings.load(as_of=datetime.fromisoformat(as_of)))
-    if phase == "sync":
-        from ingestion.core.sync import sync
-
-        for integration in platform.config.integrations:
-            if integration.enabled:
-                sync(platform, integration.integration_id)
-    elif phase == "build":
-        from assets.build import build_marts
-
-        build_marts(platform)
-    else:
-        from assets.exports.journals import export_journals
-
-        for target in sorted({entity.target for entity in platform.config.entities if entity.target}):
-            export_journals(platform, target)
+    settings = Settings.load(as_of=datetime.fromisoformat(as_of))
+    if phase == "night":
+        run_night(settings, settings.as_of)
+        return
+    platform = Platform.open(settings)
+    for integration in platform.config.integrations:
+        if integration.enabled:
+            sync(platform, integration.integration_id)
 
 
 if __name__ == "__main__":

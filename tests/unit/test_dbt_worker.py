@@ -1,0 +1,96 @@
+"""The worker that runs dbt: one process for many commands, and what happens when it is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from assets import dbt
+from assets.dbt import DbtError, Worker
+from ingestion.core.registry import connector
+from ingestion.core.settings import Settings
+
+pytestmark = pytest.mark.xdist_group("dbt")
+
+SEED = ["seed", "--select", "payroll_tax_steps"]
+
+
+@pytest.fixture(scope="module")
+def worker() -> Iterator[Worker]:
+    worker = Worker()
+    yield worker
+    worker.stop()
+
+
+def variables(folder: Path) -> dict[str, str]:
+    return {**os.environ, **dbt.environment(Settings.load(folder))}
+
+
+def finished(worker: Worker, folder: Path, arguments: list[str]) -> tuple[int, str]:
+    command = worker.start(variables(folder), arguments)
+    text = b"".join(command.lines()).decode()
+    return command.wait(), text
+
+
+def seeded(folder: Path) -> int:
+    """Rows of the seed, read by this process: the worker must have let go of the file."""
+    with duckdb.connect(str(folder / "warehouse.duckdb")) as connection:
+        (count,) = connection.execute("select count(*) from intermediate.payroll_tax_steps").fetchone() or (0,)
+    return int(count)
+
+
+def test_one_process_builds_two_companies(worker: Worker, tmp_path: Path) -> None:
+    """Catches: the second company's rows in the first one's file, a warehouse that the worker keeps locked."""
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        status, text = finished(worker, tmp_path / name, SEED)
+        assert status == 0, text
+        assert seeded(tmp_path / name) > 0
+
+
+def test_a_failure_is_told_and_the_next_command_runs(worker: Worker, tmp_path: Path) -> None:
+    """Catches: the error of one command as the end of the next, a failure that looks like success."""
+    assert finished(worker, tmp_path, ["build", "--select", "dim_outlets"])[0] == 1  # there are no raw tables
+    status, text = finished(worker, tmp_path, ["frobnicate"])
+    assert status == 2
+    assert "frobnicate" in text
+    assert finished(worker, tmp_path, SEED)[0] == 0
+
+
+def test_a_lost_worker_is_an_error_and_the_next_command_has_a_new_one(worker: Worker, tmp_path: Path) -> None:
+    """Catches: a killed dbt taken for a finished build, a night that hangs, a worker that is never replaced."""
+    command = worker.start(variables(tmp_path), SEED)
+    command.send_signal(signal.SIGKILL)
+    list(command.lines())
+    assert command.wait() != 0
+    assert finished(worker, tmp_path, SEED)[0] == 0
+
+
+def test_a_command_that_nobody_reads_does_not_answer_the_next_one(worker: Worker, tmp_path: Path) -> None:
+    """Catches: an interrupted step whose late output is taken for that of the following step."""
+    command = worker.start(variables(tmp_path), ["ls"])
+    next(command.lines())
+    status, text = finished(worker, tmp_path, SEED)
+    assert status == 0
+    assert "c4.intermediate" not in text
+
+
+def test_the_project_is_parsed_once_and_anew_for_other_vendors(tmp_path: Path) -> None:
+    """Catches: a manifest of another company's vendors, a parse for every night."""
+    settings = Settings.load(tmp_path)
+    few, more = [connector("moka")], [connector("moka"), connector("toast")]
+    path = dbt.manifest_path(settings, few)
+    written = path.stat().st_mtime_ns
+    assert dbt.manifest_path(settings, few) == path
+    assert path.stat().st_mtime_ns == written
+    checks = json.loads(path.read_bytes())["nodes"]["model.c4.int_unified__checks"]
+    assert checks["depends_on"]["nodes"] == ["model.c4.stg_moka__checks"]
+    with pytest.raises(DbtError, match="frobnicate"):
+        dbt.run(dbt.environment(settings, more), ["frobnicate"])
+    assert len({dbt.manifest_path(settings, used) for used in (few, more)}) == 2
