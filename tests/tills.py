@@ -22,7 +22,7 @@ from ingestion.sandbox.server import Request, Response
 from tests.stand import FIRST_DAY, Stand
 
 DBT = PROJECT_ROOT / "dbt_project"
-MACROS = "".join((DBT / "macros" / f"{name}.sql").read_text("utf-8") for name in ("current_children", "time"))
+MACROS = "".join((DBT / "macros" / f"{name}.sql").read_text("utf-8") for name in ("current_children", "time", "money"))
 FIGURES = "checks refunds lines gross_sales discounts comps returns net_sales service_charge tax rounding bill_total"
 Rows = list[dict[str, Any]]
 
@@ -53,12 +53,16 @@ def answer_with(stand: Stand, change: Callable[[Request, Callable[[Request], Res
     sandbox.handle = lambda request: change(request, honest)
 
 
-class Quoting:
-    """dbt's `adapter`, as far as staging uses it."""
+class Adapter:
+    """dbt's `adapter` for DuckDB, as far as staging uses it."""
 
     @staticmethod
     def quote(name: str) -> str:
         return f'"{name}"'
+
+    @staticmethod
+    def dispatch(name: str, _: str) -> Any:
+        return getattr(jinja2.Template(MACROS).module, f"duckdb__{name}")
 
 
 def compiled(slug: str, model: str) -> str:
@@ -66,7 +70,10 @@ def compiled(slug: str, model: str) -> str:
     path = DBT / "models" / "staging" / slug / f"{model}.sql"
     template = jinja2.Template(MACROS + path.read_text(encoding="utf-8"))
     return template.render(
-        source=lambda *names: ".".join(names), ref=lambda name: f"({compiled(slug, name)})", adapter=Quoting
+        source=lambda *names: ".".join(names),
+        ref=lambda name: f"({compiled(slug, name)})",
+        adapter=Adapter,
+        **{"return": lambda value: value},
     )
 
 

@@ -77,11 +77,15 @@ class TokenAuth(AuthConfigBase):
         """`access_token` and `expires_in` (seconds) of a 200 answer, for vendors with names of their own."""
         return answer
 
-    def _obtain(self) -> None:
+    def _ask(self, session: SafeSession) -> requests.Response:
+        """The token endpoint's answer, for flows with steps before it; a step that is refused is the answer."""
         body: dict[str, Any] = {"json": self._form} if self._as_json else {"data": self._form}
+        return session.post(self._token_url, auth=self._basic_client, timeout=TOKEN_TIMEOUT, **body)
+
+    def _obtain(self) -> None:
         try:
             with SafeSession() as session:
-                answer = session.post(self._token_url, auth=self._basic_client, timeout=TOKEN_TIMEOUT, **body)
+                answer = self._ask(session)
         except requests.RequestException as error:
             raise RetriableError(f"the token endpoint did not answer ({type(error).__name__})") from None
         if answer.status_code in RETRY_STATUSES:

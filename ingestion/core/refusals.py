@@ -12,7 +12,8 @@ MOST_BYTES = 4096  # a page of records is no refusal
 
 
 def json_refusal(status: str = "") -> Callable[[requests.Response], str | None]:
-    """Reads `error.message`, `error` or `message` of a refusal; None for anything else, or without words.
+    """Reads `error.message`, `error`, `message`, or RFC 9457's `detail` or `title` of a refusal; None for anything
+    else, or without words.
 
     `status` names the field by which the vendor refuses within an HTTP 200 (a number from 400 up).
     """
@@ -35,5 +36,6 @@ def json_refusal(status: str = "") -> Callable[[requests.Response], str | None]:
 
 def _words(told: dict[str, Any]) -> str | None:
     error = told.get("error")
-    words = (error.get("message") if isinstance(error, dict) else error) or told.get("message")
+    words = error.get("message") if isinstance(error, dict) else error
+    words = words or told.get("message") or told.get("detail") or told.get("title")
     return words if isinstance(words, str) and words else None

@@ -17,6 +17,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from functools import cached_property
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -105,7 +106,7 @@ class Company:
         self.seed = seed
         self.checks_per_day = checks_per_day
         self.ugly = ugly
-        self._pos = pos
+        self._tills = cycle(pos)
         self.dates = tuple(start + timedelta(days=index) for index in range(days))
         self.entities = tuple(
             SimEntity(entity.entity_id, entity.name, entity.currency, entity.currency_exponent)
@@ -383,7 +384,7 @@ class Company:
             prices_include_tax=inclusive,
             cost_center=row.cost_center,
             tracking_option=row.tracking_option,
-            pos="files" if abroad else self._pos[(number - 1) % len(self._pos)],
+            pos="files" if abroad else next(self._tills),
             tax_jurisdiction=row.tax_jurisdiction,
             seats=row.seats,
         )

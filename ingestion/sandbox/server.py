@@ -110,6 +110,10 @@ class Sandbox:
         """Vendor outlet id -> our outlet id."""
         return {}
 
+    def reads(self, request: Request) -> bool:
+        """Whether a request is a reading, which a fault on GET strikes; a vendor may read by other methods."""
+        return request.method == "GET"
+
 
 class RunningSandboxes:
     """The sandboxes under way. Closing is orderly: held requests end, connections and ports are freed."""
@@ -288,7 +292,6 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         body = self._read_body()
         self.server.count(self.command, parts.path)
-        fault = self.server.faults.strike(self.command, self.path)
         request = Request(
             self.command,
             unquote(parts.path),
@@ -296,6 +299,7 @@ class _Handler(BaseHTTPRequestHandler):
             CaseInsensitiveDict(self.headers.items()),
             body,
         )
+        fault = self.server.faults.strike("GET" if self.server.sandbox.reads(request) else self.command, self.path)
         if fault is None:
             self._send(self._handled(request))
         else:
