@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
-from ingestion.core.fetch import FetchContext, Page
 from ingestion.core.refusals import json_refusal
 from ingestion.core.spec import Category, Connector, Cursor, Evidence, Limit, Scope, Stream, Table
 from ingestion.vendors.oracle_micros import records, transport
@@ -35,17 +33,7 @@ def definitions(name: str, operation: str, path: str, record: Any, description: 
     )
 
 
-def changed(
-    name: str,
-    operation: str,
-    tables: tuple[Table, ...],
-    description: str,
-    *,
-    path: str = "",
-    rows: Callable[[bytes], Iterator[bytes]] | None = None,
-    fetch: Callable[[FetchContext], Iterator[Page]] = transport.read_changed,
-    marks_complete: bool = False,
-) -> Stream:
+def changed(name: str, operation: str, tables: tuple[Table, ...], description: str, **more: Any) -> Stream:
     """What changed of a location's recent business dates; each change is read on two nights."""
     return Stream(
         name=name,
@@ -53,15 +41,13 @@ def changed(
         path=operation,
         method="POST",
         body=CHANGED,
-        records=path,
-        rows=rows,
-        fetch=fetch,
+        fetch=transport.read_changed,
         constants=OF_OUTLET,
         cursor=Cursor(lookback=timedelta(days=1)),
         tables=tables,
-        marks_complete=marks_complete,
         evidence=Evidence.DOCS,
         description=description,
+        **more,
     )
 
 
@@ -130,7 +116,7 @@ CONNECTOR = Connector(
                 Table("check_taxes", records.CheckTax, key=("tax_num",), path="taxes"),
             ),
             "Checks with their lines, discounts, charges, tenders and taxes.",
-            path="guestChecks",
+            records="guestChecks",
             marks_complete=True,
         ),
         changed(
