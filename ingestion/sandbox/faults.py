@@ -46,7 +46,8 @@ class FaultKind(StrEnum):
 
 @dataclass(slots=True, kw_only=True)
 class Fault:
-    """One fault. `path` is a glob over the path, or the path with its query; a `method` of GET is any reading.
+    """One fault. `path` is a glob over the path, or the path with its query. `method` is the one by which
+    the sandbox says that a request acts: GET for a reading.
 
     `count` None means for ever. `after` is how many matching requests pass first. `retry_after` is the text
     of the header; `field` the one to rename or to change (then to `value`, None for an absent one); `seconds` how

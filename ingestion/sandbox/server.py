@@ -110,9 +110,9 @@ class Sandbox:
         """Vendor outlet id -> our outlet id."""
         return {}
 
-    def reads(self, request: Request) -> bool:
-        """Whether a request is a reading, which a fault on GET strikes; a vendor may read by other methods."""
-        return request.method == "GET"
+    def acts_as(self, request: Request) -> str:
+        """The method by which faults know a request: GET for a reading, also where the vendor reads by others."""
+        return request.method
 
 
 class RunningSandboxes:
@@ -299,7 +299,7 @@ class _Handler(BaseHTTPRequestHandler):
             CaseInsensitiveDict(self.headers.items()),
             body,
         )
-        fault = self.server.faults.strike("GET" if self.server.sandbox.reads(request) else self.command, self.path)
+        fault = self.server.faults.strike(self.server.sandbox.acts_as(request), self.path)
         if fault is None:
             self._send(self._handled(request))
         else:

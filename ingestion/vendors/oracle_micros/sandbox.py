@@ -121,8 +121,8 @@ class OracleMicrosSandbox(TillSandbox):
     def settings(self, base_url: str) -> dict[str, str]:
         return {"app_url": base_url, "auth_url": base_url, "org": ORG, "client_id": CLIENT_ID}
 
-    def reads(self, request: Request) -> bool:
-        return request.path.startswith("/bi/")
+    def acts_as(self, request: Request) -> str:
+        return "GET" if request.path.startswith("/bi/") else "POST"
 
     def handle(self, request: Request) -> Response:
         if request.path.startswith(OIDC):
