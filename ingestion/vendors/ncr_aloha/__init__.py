@@ -64,8 +64,7 @@ CONNECTOR = Connector(
         ),
         _dated(
             "punches",
-            (
-Table("punches", records.Punch, key=("punch_id",), version="version"),),
+            (Table("punches", records.Punch, key=("punch_id",), version="version"),),
             "Time cards: ADJTIMEX, else ADJTIME.",
             LOCAL,
         ),

@@ -27,13 +27,13 @@ class Item(Record):
     line_entry_id: int
     type: int = field(name="TYPE")  # 0 sale, 1 refund, 2 and 3 the same of what is no sale
     item: int = field(name="ITEM")
+    price: Decimal = field(name="PRICE")  # of the whole quantity, before comps and promos
+    disc_price: Decimal = field(name="DISCPRIC")  # after them
+    quantity: Decimal = field(name="QUANTITY")
+    incl_tax: Decimal | None = field(name="INCLTAX", default=None)  # inside both prices
     category: int | None = field(name="CATEGORY", default=None)
     mode: int | None = field(name="MODE", default=None)
     mod_code: int | None = field(name="MODCODE", default=None)
-    price: Decimal = field(name="PRICE")  # of the whole quantity, before comps and promos
-    disc_price: Decimal = field(name="DISCPRIC")  # after them
-    incl_tax: Decimal | None = field(name="INCLTAX", default=None)
-    quantity: Decimal = field(name="QUANTITY")
 
 
 class Payment(Record):
@@ -117,10 +117,10 @@ class Punch(Record):
     employee: int = field(name="EMPLOYEE")
     shift_id: int = field(name="SHIFT_ID")
     work_date: date = field(name="DATE")
-    job: int | None = field(name="JOBCODE", default=None)
     started: WallTime
     ended: WallTime | None = None
     hours: Decimal | None = field(name="HOURS", default=None)  # overtime included
+    job: int | None = field(name="JOBCODE", default=None)
     is_invalid: Yes = field(name="INVALID", default=None)
 
 

@@ -76,8 +76,8 @@ Tables = dict[str, list[Row]]
 LAYOUTS = {
     "GNDITEM": (
         "TYPE N1 EMPLOYEE N10 CHECK N10 ITEM N10 PARENT N10 CATEGORY N10 MODE N10 HOUR N2 MINUTE N2 TAXID N10 "
-        "TERMID N10 PRICE N15.3 ORGPRICE N15.2 MODCODE N2 UNIT N6 DOB D8 SYSDATE D8 QUANTITY N15.4 DISCPRIC N15.3 INCLTAX N15.3 "
-        "EXCLTAX N2 ENTRYID N10 BOHNAME C20"
+        "TERMID N10 PRICE N15.3 ORGPRICE N15.2 MODCODE N2 UNIT N6 DOB D8 SYSDATE D8 QUANTITY N15.4 DISCPRIC N15.3 "
+        "INCLTAX N15.3 EXCLTAX N2 ENTRYID N10 BOHNAME C20"
     ),
     "GNDTNDR": (
         "EMPLOYEE N10 CHECK N10 DATE D8 SYSDATE D8 TYPE N2 TYPEID N10 IDENT C25 AUTH C10 EXP C4 NAME C25 UNIT N6 "
@@ -97,7 +97,8 @@ LAYOUTS = {
     ),
     "ADJTIME": (
         "EMPLOYEE N10 SHIFT_ID N4 INVALID C1 SSN N9 DATE D8 SYSDATEIN D8 SYSDATEOUT D8 JOBCODE N10 INHOUR N2 "
-        "INMINUTE N2 OUTHOUR N2 OUTMINUTE N2 MINUTES N6 HOURS N8.2 RATE N10.2 PAY N12.2 PUNCH_ID N10 UNIT N6 CLOCKEDIN C1"
+        "INMINUTE N2 OUTHOUR N2 OUTMINUTE N2 MINUTES N6 HOURS N8.2 RATE N10.2 PAY N12.2 PUNCH_ID N10 UNIT N6 "
+        "CLOCKEDIN C1"
     ),
     "TDR": "ID N10 NAME C10 CASH C1 REPORTAS N10 ACTIVE C1 ROUNDACTIV C1 ROUNDTO N15.2",
     "TAX": "ID N10 NAME C20 EXCLUSIVE C1 INCLUSIVE C1 RATE N8.3",
@@ -432,7 +433,7 @@ class AlohaSandbox(Sandbox):
             {"ID": 2000 + m.number, "SHORTNAME": m.option, "LONGNAME": m.option, "PRICE": m.price}
             for m in modifiers.values()
         ]
-        promoted = {"ID": 99, "NAME": "Breakfast", "SALES": "N"}
+        promoted: Row = {"ID": 99, "NAME": "Breakfast", "SALES": "N"}
         links = [{"CATEGORY": self._categories[p.category], "ITEMID": 1000 + p.number} for p in products]
         links += [{"CATEGORY": promoted["ID"], "ITEMID": 1000 + p.number} for p in products[:5]]
         staff = [person for person in self.company.employees if person.outlet is outlet]
@@ -571,19 +572,27 @@ class Agent:
     `faults` maps a sequence number to what happens to it, once: `cut` (the connection ends in the middle of its frame),
     `twice`, `swap` (it comes after the next one), `skip` (it comes when asked for again), `garbage` (a frame that is no
     JSON), `length` (a frame too long to be one), `silence` (nothing more is said, heartbeats neither), `odd` (its data
-    fit nothing; this one stays so). `oldest` is the first event that it still has. What clients acknowledged is in
-    `acknowledged`, the number of connections in `connections`.
+    fit nothing; this one stays so). `oldest` is the first event that it still has, `window` how many it sends before
+    they are acknowledged. What clients acknowledged is in `acknowledged`, the number of connections in `connections`.
     """
 
     def __init__(
-        self, sandbox: AlohaSandbox, site: str, *, port: int = 0, heartbeat: float = 30.0, oldest: int = 1
+        self,
+        sandbox: AlohaSandbox,
+        site: str,
+        *,
+        port: int = 0,
+        heartbeat: float = 30.0,
+        oldest: int = 1,
+        window: int = 1000,
     ) -> None:
         self.sandbox, self.site, self.heartbeat, self.oldest = sandbox, site, heartbeat, oldest
+        self.window = window
         self.faults: dict[int, str] = {}
         self.acknowledged = 0
         self.connections = 0
         self.errors: list[BaseException] = []
-        self._closing = threading.Event()
+        self.closing = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", port))
         self.port: int = self._listener.getsockname()[1]
         self._thread = threading.Thread(target=self._serve, name=f"aloha-{site}", daemon=True)
@@ -596,19 +605,19 @@ class Agent:
         self.close()
 
     def close(self) -> None:
-        self._closing.set()
+        self.closing.set()
         self._thread.join()
         self._listener.close()
 
     def _serve(self) -> None:
-        while not self._closing.is_set():
+        while not self.closing.is_set():
             if not select.select([self._listener], [], [], TICK)[0]:
                 continue
             connection, _ = self._listener.accept()
             self.connections += 1
             try:
                 with connection:
-                    _Talk(self, connection).run(self._closing)
+                    _Talk(self, connection).run(self.closing)
             except (ConnectionError, _Over):
                 continue
             except Exception as error:  # noqa: BLE001 - kept for the tests: a bug of the agent, not of the client
@@ -626,7 +635,7 @@ class _Talk:
         self.agent, self.connection = agent, connection
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.received = b""
-        self.sent = 0
+        self.sent = self.acknowledged = 0
         self.again: list[int] = []
         self.beaten = time.monotonic()
 
@@ -643,7 +652,7 @@ class _Talk:
     def _greet(self) -> None:
         agent, nonce = self.agent, secrets.token_hex(16)
         events = agent.sandbox.events(agent.site)
-        hello = {"siteId": agent.site, "unit": 100 + agent.sandbox.sites[agent.site].number, "version": "1.0"}
+        hello: Row = {"siteId": agent.site, "unit": 100 + agent.sandbox.sites[agent.site].number, "version": "1.0"}
         last = {"lastSeq": len(events), "dob": events[-1]["dob"] if events else None}
         self._send(frame({"type": "HELLO", **hello, "nonce": nonce, **last}))
         answers: list[Row] = []
@@ -657,7 +666,7 @@ class _Talk:
             self._refuse("AUTH")
         if answers[0]["resumeFrom"] + 1 < agent.oldest:
             self._refuse("SEQ_GONE")
-        self.sent = answers[0]["resumeFrom"]
+        self.sent = self.acknowledged = answers[0]["resumeFrom"]
         self._send(frame({"type": "READY"}))
 
     def _refuse(self, code: str) -> None:
@@ -679,7 +688,8 @@ class _Talk:
 
     def _heed(self, message: Row) -> None:
         if message["type"] == "ACK":
-            self.agent.acknowledged = max(self.agent.acknowledged, message["seq"])
+            self.acknowledged = max(self.acknowledged, message["seq"])
+            self.agent.acknowledged = max(self.agent.acknowledged, self.acknowledged)
         elif message["type"] == "NACK":
             self.again.append(message["seq"])
 
@@ -687,9 +697,8 @@ class _Talk:
         events = self.agent.sandbox.events(self.agent.site)
         out = b""
         again, self.again = self.again, []
-        for seq in (*again, *range(self.sent + 1, len(events) + 1)):
-            if seq > len(events):
-                continue
+        last = min(len(events), self.acknowledged + self.agent.window)
+        for seq in (*(seq for seq in again if seq <= len(events)), *range(self.sent + 1, last + 1)):
             event, fault = events[seq - 1], self.agent.faults.get(seq)
             self.sent = max(self.sent, seq)
             if fault == "odd":
@@ -699,25 +708,22 @@ class _Talk:
             whole = frame(event)
             if fault == "skip":
                 continue
-            if fault == "swap" and seq < len(events):
+            if fault == "swap":
                 self.again.append(seq)
-            elif fault == "garbage":
-                out += LENGTH.pack(9) + b"\xffgarbage!"
-            elif fault == "length":
-                out += LENGTH.pack(1 << 31) + whole
-            elif fault in ("cut", "silence"):
-                self._send(out + whole[: len(whole) // 2])
-                if fault == "silence":
-                    self._fall_silent()
+            elif fault in ("cut", "garbage", "length", "silence"):
+                spoiled = {"garbage": LENGTH.pack(8) + b"\xffgarbage", "length": LENGTH.pack(1 << 31) + whole}
+                self._send(out + spoiled.get(fault, whole[: len(whole) // 2]))
+                if fault != "cut":
+                    self._wait_for_the_end()
                 raise _Over
             else:
                 out += whole * (2 if fault == "twice" else 1)
         self._send(out)
 
-    def _fall_silent(self) -> None:
-        """Until the client hangs up; never longer than it has any reason to wait."""
+    def _wait_for_the_end(self) -> None:
+        """Say nothing until the client hangs up; never longer than it has any reason to wait."""
         until = time.monotonic() + 120
-        while time.monotonic() < until and not self.agent._closing.is_set():
+        while time.monotonic() < until and not self.agent.closing.is_set():
             if select.select([self.connection], [], [], TICK)[0] and not self.connection.recv(1 << 16):
                 return
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -25,6 +26,7 @@ from ingestion.vendors.ncr_aloha.dbf import DbfError, Row, read_dbf
 
 READER = "1"  # raise it when a reading of the same bytes gives other records
 STABLE_SECONDS = 60
+CLOCK_AHEAD = timedelta(days=1)
 DATED = re.compile(r"[0-9]{8}")
 TELLS = "checks"  # the stream that tells rejects
 ODD = (ArithmeticError, LookupError, TypeError, ValueError)  # what rows that are no such rows raise
@@ -59,20 +61,14 @@ def read_days(context: FetchContext) -> Iterator[Page]:
     for folder in _folders(context):
         if context.files.standing(name, folder.path, folder.reading_id) is not Standing.NEW:
             continue
-        reading = context.files.once(f"{folder.path}:{folder.reading_id}", _reader(folder, context))
-        if not reading.rule:
-            yield context.page(zstandard.decompress(reading.pages[name]))
-        elif name == TELLS:
-            context.reject(
-                record_key=row_key(folder.path, 0),
-                field=reading.place,
-                rule=reading.rule[:500],
-                kind="file",
-                business_date=folder.dob,
-            )
-        status = FileStatus.REJECTED if reading.rule else FileStatus.LOADED
-        rejects = int(bool(reading.rule))
-        context.files.add(name, FileReading(folder.path, folder.reading_id, folder.size, status, reading.rows, rejects))
+        encoding = context.values.get("encoding", "cp1252")
+        reading = context.files.once(f"{folder.path}:{folder.reading_id}", partial(_read, folder, encoding))
+        if reading.rule:
+            _refuse(context, folder.path, folder.dob, folder.reading_id, reading.place, reading.rule)
+            continue
+        yield context.page(zstandard.decompress(reading.pages[name]))
+        done = FileReading(folder.path, folder.reading_id, folder.size, FileStatus.LOADED, reading.rows)
+        context.files.add(name, done)
 
 
 def _folders(context: FetchContext) -> Iterator[Folder]:
@@ -84,7 +80,6 @@ def _folders(context: FetchContext) -> Iterator[Folder]:
     if not site.is_dir():
         raise RefusedError(f"site {context.scope} has no folder in the drop folder")
     stable = timedelta(seconds=float(values.get("stable_seconds", STABLE_SECONDS)))
-    latest = (values["until"] - stable).timestamp()
     for source in sorted(site.iterdir()):
         if not DATED.fullmatch(source.name) or not source.is_dir():
             continue
@@ -96,10 +91,14 @@ def _folders(context: FetchContext) -> Iterator[Folder]:
         is_ground = any(name.startswith("GND") for name in files)
         if not is_ground or dob < values["since_date"]:
             continue
-        if max(path.stat().st_mtime for path in files.values()) <= latest:
+        changed = max(datetime.fromtimestamp(path.stat().st_mtime, UTC) for path in files.values())
+        path = f"{context.scope}/{source.name}"
+        if changed + stable <= values["until"]:
             # every stream of a run sees the folder as the first of them did
-            path = f"{context.scope}/{source.name}"
-            yield context.files.once(path, lambda path=path, dob=dob, files=files: _identify(path, dob, files))  # type: ignore[misc]
+            yield context.files.once(path, partial(_identify, path, dob, files))
+        elif changed > values["until"] + CLOCK_AHEAD:
+            reading_id = hashlib.sha256(f"{path}:{changed}".encode()).hexdigest()
+            _refuse(context, path, dob, reading_id, "time", "lies more than a day ahead of ours")
 
 
 def _identify(path: str, dob: date, files: dict[str, Path]) -> Folder:
@@ -110,12 +109,8 @@ def _identify(path: str, dob: date, files: dict[str, Path]) -> Folder:
         content = _content(source)
         digest.update(f"{name}:{len(content)}:".encode() + content)
         size += len(content)
-    version = max(source.stat().st_mtime_ns for source in read.values()) // 1000
+    version = max((source.stat().st_mtime_ns for source in read.values()), default=0) // 1000
     return Folder(path, dob, read, digest.hexdigest(), size, version)
-
-
-def _reader(folder: Folder, context: FetchContext) -> Callable[[], Reading]:
-    return lambda: _read(folder, context.values.get("encoding", "cp1252"))
 
 
 def _read(folder: Folder, encoding: str) -> Reading:
@@ -142,6 +137,14 @@ def _read(folder: Folder, encoding: str) -> Reading:
         return Reading({}, "GND files", f"have rows that are none ({type(error).__name__})")
     rows = sum(map(len, tables.values()))
     return Reading({name: zstandard.compress(page, level=1) for name, page in pages.items()}, rows=rows)
+
+
+def _refuse(context: FetchContext, path: str, dob: date, reading_id: str, field: str, rule: str) -> None:
+    name = context.stream.name
+    if name == TELLS:
+        key = row_key(path, 0)
+        context.reject(record_key=key, field=field, rule=rule[:500], kind="file", business_date=dob)
+    context.files.add(name, FileReading(path, reading_id, 0, FileStatus.REJECTED, rejects=1))
 
 
 def _content(source: Path) -> bytes:
