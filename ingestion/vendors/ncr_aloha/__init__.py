@@ -1,37 +1,38 @@
 """NCR Aloha: checks with items, payments, reductions and voids, time cards and masters, from the dated folders of DBF
 files that End of Day leaves, and the same checks and time cards within seconds from the socket of a site's agent.
 
-A check or time card counts in staging only beside the current reading of its day, once there is one.
+Once a business date has the delivery of its folder, that one counts alone: a lost or late message changes nothing then.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import timedelta
 
+from ingestion.core.records import Record
 from ingestion.core.spec import Category, Connector, Cursor, Evidence, Limit, Scope, Stream, Table
 from ingestion.vendors.ncr_aloha import records
 from ingestion.vendors.ncr_aloha.transport import read_days
 
 REGROUND_DAYS = 14  # managers edit closed days, and Aloha grinds them again
 
-SITE = {"source_outlet_id": "{outlet}"}
-LOCAL = {**SITE, "timezone": "{timezone}"}
 
-
-def _dated(name: str, tables: tuple[Table, ...], description: str, constants: Mapping[str, str] = SITE) -> Stream:
+def _dated(name: str, tables: tuple[Table, ...], description: str) -> Stream:
     """A stream of the dated folders."""
     return Stream(
         name=name,
         scope=Scope.OUTLET,
         fetch=read_days,
         cursor=Cursor(lookback=timedelta(days=REGROUND_DAYS)),
-        constants=constants,
+        constants={"source_outlet_id": "{outlet}", "timezone": "{timezone}"},
         tables=tables,
-        marks_complete=name == "checks",
+        marks_complete=name == "days",
         evidence=Evidence.CLIENT,
         description=description,
     )
+
+
+def _of_check(name: str, record: type[Record], key: tuple[str, ...]) -> Table:
+    return Table(name, record, key=key, path=f"checks.{name}", inherit={"check_id": "checks.check_id"})
 
 
 CONNECTOR = Connector(
@@ -42,31 +43,18 @@ CONNECTOR = Connector(
     live="socket of a site's agent, healed by the files of End of Day",
     streams=(
         _dated(
-            "checks",
+            "days",
             (
-                Table("checks", records.Check, key=("check_id",), version="version"),
-                Table("items", records.Item, key=("entry_id",), path="items"),
-                Table("payments", records.Payment, key=("id",), path="payments"),
-                Table("reductions", records.Reduction, key=("entry_id", "id"), path="reductions"),
-                Table("voids", records.Void, key=("entry_id",), path="voids"),
-                Table("amounts", records.Amount, key=("type", "type_id"), path="amounts"),
+                Table("deliveries", records.Delivery, key=("source_outlet_id", "dob", "seq")),
+                Table("checks", records.Check, key=("check_id",), path="checks"),
+                _of_check("items", records.Item, ("entry_id",)),
+                _of_check("payments", records.Payment, ("id",)),
+                _of_check("voids", records.Void, ("entry_id",)),
+                _of_check("amounts", records.Amount, ("type", "type_id", "entry_id")),
+                Table("punches", records.Punch, key=("punch_id",), path="punches"),
+                Table("day_totals", records.Total, key=("type", "type_id"), path="totals"),
             ),
-            "Checks with items, payments, comps and promos, voids, taxes: GNDITEM, GNDTNDR, GNDLINE, GNDVOID, GNDSALE.",
-            LOCAL,
-        ),
-        _dated(
-            "business_days",
-            (
-                Table("business_days", records.BusinessDay, key=("source_outlet_id", "dob"), version="version"),
-                Table("day_totals", records.Amount, key=("type", "type_id"), path="totals"),
-            ),
-            "Each dated folder with its current reading, and what GNDSALE adds up to.",
-        ),
-        _dated(
-            "punches",
-            (Table("punches", records.Punch, key=("punch_id",), version="version"),),
-            "Time cards: ADJTIMEX, else ADJTIME.",
-            LOCAL,
+            "Business dates of a site: checks with items, payments, comps, promos, voids and taxes, and time cards.",
         ),
         _dated(
             "codes",

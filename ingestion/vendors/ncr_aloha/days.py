@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from ingestion.core.records import Record
-from ingestion.vendors.ncr_aloha.records import Code, Employee, Item, MenuItem, Payment, Punch, Reduction, Void
+from ingestion.vendors.ncr_aloha.records import Code, Employee, Item, MenuItem, Payment, Punch, Void
 
 Row = Mapping[str, Any]
 Tables = Mapping[str, Sequence[Row]]
@@ -48,7 +48,7 @@ SOURCES = {
     "GNDTNDR": _source("CHECK ID TYPE TYPEID AMOUNT", f"TIP AUTOGRAT {_WHEN}", needed=True),
     "GNDVOID": _source("CHECK ENTRYID ITEM PRICE", f"REASON {_WHEN}", needed=True),
     "GNDSALE": _source("DOB TYPE AMOUNT", f"CHECK TYPEID {_TIMES}", needed=True),
-    "GNDLINE": _source("CHECKID ENTRYID ID TYPE TYPEID AMT"),
+    "GNDLINE": _source("CHECKID ENTRYID TYPE TYPEID AMT"),
     "GNDTURN": _source("CHECK", f"GUESTS {_TIMES}"),
     "ADJTIMEX": _source("EMPLOYEE SHIFT_ID DATE INHOUR INMINUTE", _CARD),
     "ADJTIME": _source("EMPLOYEE SHIFT_ID DATE INHOUR INMINUTE", _CARD),
@@ -61,27 +61,27 @@ SOURCES = {
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Of which site and delivery a record is (see `records`)."""
+    """Of which site and business date a row is."""
 
     site: str
     dob: date
-    reading_id: str
-    version: int
 
     def name(self, *parts: object) -> str:
         return "/".join(map(str, (self.site, self.dob.isoformat(), *parts)))
 
-    def fields(self) -> dict[str, Any]:
-        return {"dob": self.dob.isoformat(), "reading_id": self.reading_id, "version": self.version}
 
-
-def checks(tables: Tables, origin: Origin) -> Iterator[dict[str, Any]]:
-    """The checks of which items, payments or voids tell, by number."""
-    names = {"GNDITEM": "CHECK", "GNDTNDR": "CHECK", "GNDVOID": "CHECK", "GNDSALE": "CHECK", "GNDTURN": "CHECK"}
-    parts = {name: _grouped(tables.get(name, ()), key) for name, key in {**names, "GNDLINE": "CHECKID"}.items()}
-    numbers = {number for name in ("GNDITEM", "GNDTNDR", "GNDVOID") for number in parts[name]}
-    for number in sorted(numbers):
-        yield check(number, {name: rows.get(number, []) for name, rows in parts.items()}, origin)
+def days(tables: Tables, origin: Origin) -> Iterator[dict[str, Any]]:
+    """The one delivery of a dated folder. ADJTIMEX has the edits; ADJTIME counts where it is missing."""
+    inclusive = (row.get("INCLTAX") or Decimal(0) for row in tables["GNDITEM"])
+    cards = tables.get("ADJTIMEX", tables.get("ADJTIME", ()))
+    yield {
+        "dob": origin.dob,
+        "seq": 0,
+        "checks": list(_checks(tables, origin)),
+        "punches": [punch(row, origin) for row in cards],
+        "inclusive_tax": sum(inclusive, Decimal(0)),
+        "totals": _totals(tables["GNDSALE"]),
+    }
 
 
 def check(number: int, tables: Tables, origin: Origin) -> dict[str, Any]:
@@ -90,34 +90,20 @@ def check(number: int, tables: Tables, origin: Origin) -> dict[str, Any]:
     head = next(iter([*tables["GNDTURN"], *tables["GNDSALE"]]), {})
     moments = sorted(moment for row in (*items, *tenders, *voids) if (moment := _happened(row)) is not None)
     first, last = (moments[0], moments[-1]) if moments else (None, None)
-    opened = _nearest(head.get("OPENHOUR"), head.get("OPENMIN"), first) or first
-    closed = _nearest(head.get("CLOSEHOUR"), head.get("CLOSEMIN"), last) or last
     lines = _lines(items)
+    of_check = (row for row in tables["GNDSALE"] if row["TYPE"] in (TAX, GIFT_CERTIFICATE))
     return {
-        **origin.fields(),
         "check_id": origin.name(number),
         "check_number": number,
-        "opened": opened,
-        "closed": closed,
+        "opened": _nearest(head.get("OPENHOUR"), head.get("OPENMIN"), first) or first,
+        "closed": _nearest(head.get("CLOSEHOUR"), head.get("CLOSEMIN"), last) or last,
         "employee": head.get("EMPLOYEE"),
         "guests": head.get("GUESTS"),
         "items": [{**_declared(Item, row), "line_entry_id": lines[row["ENTRYID"]]} for row in items],
         "payments": [{**_declared(Payment, row), "paid": _happened(row)} for row in tenders],
-        "reductions": [_declared(Reduction, row) for row in tables["GNDLINE"]],
         "voids": [_declared(Void, row) for row in voids],
-        "amounts": _totals(row for row in tables["GNDSALE"] if row["TYPE"] in (TAX, GIFT_CERTIFICATE)),
+        "amounts": [*_totals(of_check), *_totals(tables["GNDLINE"], "ENTRYID", "AMT")],
     }
-
-
-def business_day(tables: Tables, origin: Origin) -> Iterator[dict[str, Any]]:
-    inclusive = sum((row.get("INCLTAX") or Decimal(0) for row in tables["GNDITEM"]), Decimal(0))
-    yield {**origin.fields(), "inclusive_tax": inclusive, "totals": _totals(tables["GNDSALE"])}
-
-
-def punches(tables: Tables, origin: Origin) -> Iterator[dict[str, Any]]:
-    """ADJTIMEX has the edits; ADJTIME counts where it is missing."""
-    for row in tables.get("ADJTIMEX", tables.get("ADJTIME", ())):
-        yield punch(row, origin)
 
 
 def punch(row: Row, origin: Origin) -> dict[str, Any]:
@@ -128,13 +114,13 @@ def punch(row: Row, origin: Origin) -> dict[str, Any]:
         if ended is not None and started is not None and ended < started and not row.get("SYSDATEOUT"):
             ended += ONE_DAY
     punch_id = origin.name(row["EMPLOYEE"], row["SHIFT_ID"])
-    return {**origin.fields(), "punch_id": punch_id, **_declared(Punch, row), "started": started, "ended": ended}
+    return {"punch_id": punch_id, **_declared(Punch, row), "started": started, "ended": ended}
 
 
 def codes(tables: Tables, origin: Origin) -> Iterator[dict[str, Any]]:
     for kind in NAMED:
         for row in tables.get(kind, ()):
-            yield {"dob": origin.dob.isoformat(), "kind": kind, **_declared(Code, row)}
+            yield {"dob": origin.dob, "kind": kind, **_declared(Code, row)}
 
 
 def menu_items(tables: Tables, origin: Origin) -> Iterator[dict[str, Any]]:
@@ -142,22 +128,24 @@ def menu_items(tables: Tables, origin: Origin) -> Iterator[dict[str, Any]]:
     of_sales = {row["ID"] for row in tables.get("CAT", ()) if row.get("SALES") != NO_SALES}
     category = {row["ITEMID"]: row["CATEGORY"] for row in tables.get("CIT", ()) if row["CATEGORY"] in of_sales}
     for row in tables.get("ITM", ()):
-        yield {"dob": origin.dob.isoformat(), "category": category.get(row["ID"]), **_declared(MenuItem, row)}
+        yield {"dob": origin.dob, "category": category.get(row["ID"]), **_declared(MenuItem, row)}
 
 
 def employees(tables: Tables, origin: Origin) -> Iterator[dict[str, Any]]:
     for row in tables.get("EMP", ()):
-        yield {"dob": origin.dob.isoformat(), **_declared(Employee, row)}
+        yield {"dob": origin.dob, **_declared(Employee, row)}
 
 
-STREAMS = {
-    "checks": checks,
-    "business_days": business_day,
-    "punches": punches,
-    "codes": codes,
-    "menu_items": menu_items,
-    "employees": employees,
-}
+STREAMS = {"days": days, "codes": codes, "menu_items": menu_items, "employees": employees}
+
+
+def _checks(tables: Tables, origin: Origin) -> Iterator[dict[str, Any]]:
+    """The checks of which items, payments or voids tell, by number."""
+    keys = dict.fromkeys(("GNDITEM", "GNDTNDR", "GNDVOID", "GNDSALE", "GNDTURN"), "CHECK") | {"GNDLINE": "CHECKID"}
+    parts = {name: _grouped(tables.get(name, ()), key) for name, key in keys.items()}
+    numbers = {number for name in ("GNDITEM", "GNDTNDR", "GNDVOID") for number in parts[name]}
+    for number in sorted(numbers):
+        yield check(number, {name: rows.get(number, []) for name, rows in parts.items()}, origin)
 
 
 def _declared(record: type[Record], row: Row) -> dict[str, Any]:
@@ -172,11 +160,15 @@ def _grouped(rows: Iterable[Row], key: str) -> dict[int, list[Row]]:
     return groups
 
 
-def _totals(rows: Iterable[Row]) -> list[dict[str, Any]]:
-    sums: dict[tuple[int, int], Decimal] = defaultdict(Decimal)
+def _totals(rows: Iterable[Row], entry: str = "", amount: str = "AMOUNT") -> list[dict[str, Any]]:
+    """Amounts by type and what the type counts, and by entry where the rows are of entries."""
+    sums: dict[tuple[int, int, int], Decimal] = defaultdict(Decimal)
     for row in rows:
-        sums[row["TYPE"], row.get("TYPEID") or 0] += row["AMOUNT"]
-    return [{"type": kind, "type_id": what, "amount": amount} for (kind, what), amount in sorted(sums.items())]
+        sums[row["TYPE"], row.get("TYPEID") or 0, row[entry] if entry else 0] += row[amount]
+    return [
+        {"type": kind, "type_id": what, "amount": total} | ({"entry_id": number} if entry else {})
+        for (kind, what, number), total in sorted(sums.items())
+    ]
 
 
 def _lines(items: Iterable[Row]) -> dict[int, int]:

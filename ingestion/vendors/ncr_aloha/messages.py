@@ -16,8 +16,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from ingestion.core import fetch
-from ingestion.core.records import DATA_ERRORS, Record
-from ingestion.core.spec import Stream
+from ingestion.core.records import DATA_ERRORS
 from ingestion.vendors.ncr_aloha import days, records
 
 Data = Mapping[str, Any]
@@ -43,30 +42,29 @@ def keep(frame: bytes, site: str) -> Kept | None:
             raise OddEvent("siteId is another site's")
         if event.event not in _KEPT:
             return None
-        stream, record, build = _KEPT[event.event]
+        part, build = _KEPT[event.event]
         data = json.loads(frame, parse_float=Decimal)["data"]
-        built = build(data, days.Origin(site, event.dob, "", event.seq))
-        typed = msgspec.json.decode(msgspec.json.encode(built), type=record)
+        built = {"dob": event.dob, "seq": event.seq, part: [build(data, days.Origin(site, event.dob))]}
+        delivery = msgspec.json.decode(msgspec.json.encode(built), type=records.Delivery)
     except DATA_ERRORS as error:
         told = isinstance(error, msgspec.DecodeError)
         raise OddEvent(str(error) if told else f"its data are none ({type(error).__name__})") from None
-    message = records.Message(stream=stream, site=site, record=msgspec.Raw(msgspec.json.encode(typed)))
+    message = records.Message(site=site, delivery=delivery)
     return Kept(f"{site}/{event.dob}/{event.seq}", msgspec.json.encode(message))
 
 
-def pages(stream: Stream, contents: Iterable[bytes], zones: Mapping[str, ZoneInfo]) -> Iterator[fetch.Event]:
-    """Of kept messages those of one stream, a page for each site. A site that is no outlet of the account is told."""
+def pages(contents: Iterable[bytes], zones: Mapping[str, ZoneInfo]) -> Iterator[fetch.Event]:
+    """Kept messages as pages of the stream `days`, one for each site; a site that is no outlet is told."""
     found: dict[str, list[msgspec.Raw]] = {}
     for content in contents:
-        message = msgspec.json.decode(content, type=records.Message)
-        if message.stream == stream.name:
-            found.setdefault(message.site, []).append(message.record)
-    for site, rows in found.items():
-        if site not in zones:
-            yield fetch.Reject(site, "siteId", "is no outlet of this account", payload=msgspec.json.encode(rows))
-            continue
-        constants = {"source_outlet_id": site, "timezone": zones[site].key}
-        yield fetch.Page(msgspec.json.encode(rows), site, constants)
+        message = msgspec.json.decode(content, type=_Message)
+        found.setdefault(message.site, []).append(message.delivery)
+    for site, deliveries in found.items():
+        page = msgspec.json.encode(deliveries)
+        if site in zones:
+            yield fetch.Page(page, site, {"source_outlet_id": site, "timezone": zones[site].key})
+        else:
+            yield fetch.Reject(site, "siteId", "is no outlet of this account", payload=page)
 
 
 def _check(data: Data, origin: days.Origin) -> dict[str, Any]:
@@ -91,12 +89,18 @@ def _rows(rows: Iterable[Data]) -> list[dict[str, Any]]:
     return [{name.upper(): value for name, value in row.items()} for row in rows]
 
 
-_Build = Callable[[Data, days.Origin], dict[str, Any]]
-_KEPT: dict[str, tuple[str, type[Record], _Build]] = {
-    "CHECK_CLOSED": ("checks", records.Check, _check),
-    "CLOCK_IN": ("punches", records.Punch, _card),
-    "CLOCK_OUT": ("punches", records.Punch, _card),
+_KEPT: dict[str, tuple[str, Callable[[Data, days.Origin], dict[str, Any]]]] = {
+    "CHECK_CLOSED": ("checks", _check),
+    "CLOCK_IN": ("punches", _card),
+    "CLOCK_OUT": ("punches", _card),
 }
+
+
+class _Message(msgspec.Struct):
+    """A message whose delivery is left as it is."""
+
+    site: str
+    delivery: msgspec.Raw
 
 
 __all__ = ["Kept", "OddEvent", "keep", "pages"]

@@ -1,9 +1,7 @@
 """Aloha's wire types, as far as the platform uses them. Names in capitals are columns of Aloha's DBF files.
 
 Amounts are in the outlet's currency, times are the store's wall clock. What is not declared is neither looked at nor
-stored: card numbers, names, social security numbers and wages lie in the same files. `version` orders two deliveries of
-one record: the sequence number of the socket (below 10^12), or the time of the ground files in microseconds since
-1970, so that a file is always newer than the socket. `reading_id` names the reading of a dated folder, "" the socket.
+stored: card numbers, names, social security numbers and wages lie in the same files.
 """
 
 from __future__ import annotations
@@ -13,7 +11,7 @@ from decimal import Decimal
 from typing import Annotated
 
 import pyarrow as pa
-from msgspec import Meta, Raw, field
+from msgspec import Meta, field
 
 from ingestion.core.records import Convert, Record, WallTime
 
@@ -48,16 +46,6 @@ class Payment(Record):
     paid: WallTime | None = None
 
 
-class Reduction(Record):
-    """GNDLINE: what a comp or promo took off an entry."""
-
-    entry_id: int = field(name="ENTRYID")
-    id: int = field(name="ID")
-    type: int = field(name="TYPE")  # as in GNDSALE: 5 comp, 6 promo
-    type_id: int = field(name="TYPEID")
-    amount: Decimal = field(name="AMT")
-
-
 class Void(Record):
     """GNDVOID: an entry that was taken back before it was paid."""
 
@@ -67,53 +55,39 @@ class Void(Record):
     reason: int | None = field(name="REASON", default=None)
 
 
-class Amount(Record):
-    """GNDSALE by type (README) and what the type counts, summed."""
+class Total(Record):
+    """GNDSALE by type and what the type counts (README), summed."""
 
     type: int
     type_id: int
     amount: Decimal
 
 
-class Check(Record):
-    """A check with all that the files of its day, or the socket's last word, say of it.
+class Amount(Total):
+    """Of a check: taxes and certificates sold (GNDSALE), and what comps and promos took off each entry (GNDLINE)."""
 
-    `check_id` is site, DOB and number: numbers begin anew every day. `source_outlet_id` is the site, of every record.
-    """
+    entry_id: int = 0  # 0: of the check
+
+
+class Check(Record):
+    """A check with all that a delivery says of it. `check_id` is site, DOB and number: numbers begin anew every day."""
 
     check_id: str
-    dob: date
     check_number: int
-    reading_id: str
-    version: int
     opened: WallTime
     closed: WallTime | None = None
     employee: int | None = None
     guests: int | None = None
     items: list[Item] = []
     payments: list[Payment] = []
-    reductions: list[Reduction] = []
     voids: list[Void] = []
     amounts: list[Amount] = []
-
-
-class BusinessDay(Record):
-    """A dated folder. Its reading is the current one: only checks and punches of the same reading count."""
-
-    dob: date
-    reading_id: str
-    version: int
-    inclusive_tax: Decimal
-    totals: list[Amount]
 
 
 class Punch(Record):
     """ADJTIMEX or ADJTIME: a shift on the time clock. `punch_id` is site, DOB, employee and shift."""
 
     punch_id: str
-    dob: date
-    reading_id: str
-    version: int
     employee: int = field(name="EMPLOYEE")
     shift_id: int = field(name="SHIFT_ID")
     work_date: date = field(name="DATE")
@@ -122,6 +96,19 @@ class Punch(Record):
     hours: Decimal | None = field(name="HOURS", default=None)  # overtime included
     job: int | None = field(name="JOBCODE", default=None)
     is_invalid: Yes = field(name="INVALID", default=None)
+
+
+class Delivery(Record):
+    """What came of a site's business date: with `seq` 0 its dated folder, which says all and counts alone once it is
+    there; before that each event of the socket by its number. Totals are of a folder.
+    """
+
+    dob: date
+    seq: int
+    checks: list[Check] = []
+    punches: list[Punch] = []
+    inclusive_tax: Decimal | None = None
+    totals: list[Total] = []
 
 
 class Code(Record):
@@ -172,8 +159,7 @@ class Event(Record):
 
 
 class Message(Record):
-    """What is kept of an event: a record of one of our streams, as its page would have it."""
+    """What is kept of an event."""
 
-    stream: str
     site: str
-    record: Raw
+    delivery: Delivery

@@ -28,7 +28,7 @@ READER = "1"  # raise it when a reading of the same bytes gives other records
 STABLE_SECONDS = 60
 CLOCK_AHEAD = timedelta(days=1)
 DATED = re.compile(r"[0-9]{8}")
-TELLS = "checks"  # the stream that tells rejects
+TELLS = "days"  # the stream that tells rejects
 ODD = (ArithmeticError, LookupError, TypeError, ValueError)  # what rows that are no such rows raise
 
 
@@ -41,7 +41,6 @@ class Folder:
     files: dict[str, Path]  # by name without its ending, in capitals
     reading_id: str
     size: int
-    version: int  # latest time of its files, microseconds since 1970
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +108,7 @@ def _identify(path: str, dob: date, files: dict[str, Path]) -> Folder:
         content = _content(source)
         digest.update(f"{name}:{len(content)}:".encode() + content)
         size += len(content)
-    version = max((source.stat().st_mtime_ns for source in read.values()), default=0) // 1000
-    return Folder(path, dob, read, digest.hexdigest(), size, version)
+    return Folder(path, dob, read, digest.hexdigest(), size)
 
 
 def _read(folder: Folder, encoding: str) -> Reading:
@@ -130,7 +128,7 @@ def _read(folder: Folder, encoding: str) -> Reading:
             return Reading({}, place, str(error))
     if _identify(folder.path, folder.dob, folder.files).reading_id != folder.reading_id:
         raise RetriableError(f"{folder.path} is being ground")
-    origin = Origin(folder.path.split("/")[0], folder.dob, folder.reading_id, folder.version)
+    origin = Origin(folder.path.split("/")[0], folder.dob)
     try:
         pages = {name: msgspec.json.encode(list(build(tables, origin))) for name, build in STREAMS.items()}
     except ODD as error:

@@ -1,31 +1,32 @@
 {%- set checks = ref('stg_ncr_aloha__current_checks') -%}
-{%- set of_check = {'root_check_id': 'check_id'} -%}
+{%- set of_check = {'root_seq': 'root_seq', 'check_id': 'check_id'} -%}
 
 -- Items with their modifiers, entries that were voided, and gift certificates sold. What an entry lost is
 -- named by the comp or promo that took the most.
 with reductions as (
     select
         e.integration_id,
-        e.root_check_id,
+        e.check_id,
         e.line_entry_id,
         case r.type when 5 then 'CMP' else 'PRO' end as kind,
         r.type_id,
         row_number() over (
-            partition by e.integration_id, e.root_check_id, e.line_entry_id
+            partition by e.integration_id, e.check_id, e.line_entry_id
             order by sum(abs(r.amount)) desc, r.type, r.type_id
         ) as place
     from {{ ref('stg_ncr_aloha__current_entries') }} as e
-    inner join {{ current_children(source('raw_ncr_aloha', 'reductions'), checks, of_check) }} as r
+    inner join {{ current_children(source('raw_ncr_aloha', 'amounts'), checks, of_check) }} as r
         on r.integration_id = e.integration_id
-        and r.root_check_id = e.root_check_id
+        and r.check_id = e.check_id
         and r.entry_id = e.entry_id
-    group by e.integration_id, e.root_check_id, e.line_entry_id, r.type, r.type_id
+        and r.type in (5, 6)
+    group by e.integration_id, e.check_id, e.line_entry_id, r.type, r.type_id
 ),
 
 sold as (
     select
         e.integration_id,
-        e.root_check_id,
+        e.check_id,
         e.line_entry_id,
         max(case when e.entry_id = e.line_entry_id then e.type end) as type,
         max(case when e.entry_id = e.line_entry_id then e.item end) as item,
@@ -35,13 +36,13 @@ sold as (
         sum(e.gross) as gross,
         sum(e.net) as net
     from {{ ref('stg_ncr_aloha__current_entries') }} as e
-    group by e.integration_id, e.root_check_id, e.line_entry_id
+    group by e.integration_id, e.check_id, e.line_entry_id
 ),
 
 lines as (
     select
         s.integration_id,
-        s.root_check_id,
+        s.check_id,
         cast(s.line_entry_id as varchar) as entry,
         case when s.type in (2, 3) then 'deposit' else 'item' end as line_type,
         s.item,
@@ -60,18 +61,18 @@ lines as (
     from sold as s
     left join reductions as r
         on r.integration_id = s.integration_id
-        and r.root_check_id = s.root_check_id
+        and r.check_id = s.check_id
         and r.line_entry_id = s.line_entry_id
         and r.place = 1
     union all
     select
-        integration_id, root_check_id, cast(entry_id as varchar) || '/void', 'item', item,
+        integration_id, check_id, cast(entry_id as varchar) || '/void', 'item', item,
         cast(null as bigint), cast(null as bigint), 1, price, 0, 0, price, price,
         cast(null as varchar), cast(null as bigint), cast(null as varchar), true
     from {{ current_children(source('raw_ncr_aloha', 'voids'), checks, of_check) }} as v
     union all
     select
-        integration_id, root_check_id, 'certificate/' || cast(type_id as varchar), 'gift_card', cast(null as bigint),
+        integration_id, check_id, 'certificate/' || cast(type_id as varchar), 'gift_card', cast(null as bigint),
         cast(null as bigint), cast(null as bigint), 1, amount, 0, 0, amount, amount,
         cast(null as varchar), cast(null as bigint), 'gift certificate', false
     from {{ current_children(source('raw_ncr_aloha', 'amounts'), checks, of_check) }} as a
@@ -100,7 +101,7 @@ select
 from lines as l
 inner join {{ checks }} as c
     on c.integration_id = l.integration_id
-    and c.check_id = l.root_check_id
+    and c.check_id = l.check_id
 left join {{ source('raw_ncr_aloha', 'menu_items') }} as m
     on m.integration_id = c.integration_id
     and m.source_outlet_id = c.source_outlet_id

@@ -10,11 +10,11 @@ select
     coalesce(p.auto_grat, 0) as service_charge,
     coalesce(t.round_to, 0) as round_to
 from {{ current_children(
-    source('raw_ncr_aloha', 'payments'), ref('stg_ncr_aloha__current_checks'), {'root_check_id': 'check_id'}
+    source('raw_ncr_aloha', 'payments'), ref('stg_ncr_aloha__current_checks'), {'root_seq': 'root_seq', 'check_id': 'check_id'}
 ) }} as p
 inner join {{ ref('stg_ncr_aloha__current_checks') }} as c
     on c.integration_id = p.integration_id
-    and c.check_id = p.root_check_id
+    and c.check_id = p.check_id
 left join {{ ref('stg_ncr_aloha__current_tenders') }} as t
     on t.integration_id = c.integration_id
     and t.source_outlet_id = c.source_outlet_id

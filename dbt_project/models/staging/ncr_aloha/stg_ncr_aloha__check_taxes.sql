@@ -8,11 +8,11 @@ select
     c.net_sales + c.service_charge as taxable_amount,
     a.amount
 from {{ current_children(
-    source('raw_ncr_aloha', 'amounts'), ref('stg_ncr_aloha__current_checks'), {'root_check_id': 'check_id'}
+    source('raw_ncr_aloha', 'amounts'), ref('stg_ncr_aloha__current_checks'), {'root_seq': 'root_seq', 'check_id': 'check_id'}
 ) }} as a
 inner join {{ ref('stg_ncr_aloha__checks') }} as c
     on c.integration_id = a.integration_id
-    and c.check_id = a.root_check_id
+    and c.check_id = a.check_id
 left join {{ source('raw_ncr_aloha', 'codes') }} as t
     on t.integration_id = a.integration_id
     and t.source_outlet_id = c.source_outlet_id
@@ -22,7 +22,7 @@ where a.type = 2
 union all
 select
     integration_id,
-    root_check_id as check_id,
+    check_id,
     'inclusive' as tax_id,
     'inclusive' as tax_name,
     cast(null as decimal(18, 6)) as rate,
@@ -30,4 +30,4 @@ select
     sum(inclusive_tax) as amount
 from {{ ref('stg_ncr_aloha__current_entries') }}
 where inclusive_tax <> 0
-group by integration_id, root_check_id
+group by integration_id, check_id

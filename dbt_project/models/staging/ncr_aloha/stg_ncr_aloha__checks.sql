@@ -30,18 +30,18 @@ payments as (
 ),
 
 taxes as (
-    select integration_id, root_check_id, sum(amount) as tax
+    select integration_id, check_id, sum(amount) as tax
     from (
-        select integration_id, root_check_id, amount
+        select integration_id, check_id, amount
         from {{ current_children(
-            source('raw_ncr_aloha', 'amounts'), ref('stg_ncr_aloha__current_checks'), {'root_check_id': 'check_id'}
+            source('raw_ncr_aloha', 'amounts'), ref('stg_ncr_aloha__current_checks'), {'root_seq': 'root_seq', 'check_id': 'check_id'}
         ) }} as exclusive
         where type = 2
         union all
-        select integration_id, root_check_id, inclusive_tax as amount
+        select integration_id, check_id, inclusive_tax as amount
         from {{ ref('stg_ncr_aloha__current_entries') }}
     ) as told
-    group by integration_id, root_check_id
+    group by integration_id, check_id
 ),
 
 summed as (
@@ -68,7 +68,7 @@ summed as (
         and p.check_id = c.check_id
     left join taxes as t
         on t.integration_id = c.integration_id
-        and t.root_check_id = c.check_id
+        and t.check_id = c.check_id
 ),
 
 billed as (

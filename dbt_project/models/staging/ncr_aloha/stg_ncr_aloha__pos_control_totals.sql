@@ -9,12 +9,14 @@ with days as (
         coalesce(sum(case t.type when 1 then t.amount when 5 then -t.amount when 6 then -t.amount end), 0) as sales,
         coalesce(sum(case t.type when 2 then t.amount end), 0) as tax,
         coalesce(sum(case t.type when 4 then t.amount when 23 then -t.amount end), 0) as bills
-    from {{ source('raw_ncr_aloha', 'business_days') }} as d
+    from {{ source('raw_ncr_aloha', 'deliveries') }} as d
     left join {{ source('raw_ncr_aloha', 'day_totals') }} as t
         on t.integration_id = d.integration_id
         and t.root_source_outlet_id = d.source_outlet_id
         and t.root_dob = d.dob
+        and t.root_seq = d.seq
         and t.c4_seq = d.c4_seq
+    where d.seq = 0
     group by d.integration_id, d.source_outlet_id, d.dob, d.inclusive_tax
 ),
 
@@ -39,8 +41,8 @@ tenders as (
         select t.*, coalesce(n.name, cast(t.type_id as varchar)) as source_tender
         from {{ current_children(
             source('raw_ncr_aloha', 'day_totals'),
-            source('raw_ncr_aloha', 'business_days'),
-            {'root_source_outlet_id': 'source_outlet_id', 'root_dob': 'dob'}
+            source('raw_ncr_aloha', 'deliveries'),
+            {'root_source_outlet_id': 'source_outlet_id', 'root_dob': 'dob', 'root_seq': 'seq'}
         ) }} as t
         left join {{ ref('stg_ncr_aloha__current_tenders') }} as n
             on n.integration_id = t.integration_id

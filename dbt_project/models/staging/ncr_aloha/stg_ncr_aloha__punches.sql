@@ -1,20 +1,27 @@
--- Time cards that count: of the current reading of their day, before it is ground of the socket. Aloha knows no
--- approval: a shift that has ended counts as approved, one that lasts has no hours yet.
+-- The last word on every time card, as for checks. Aloha knows no approval: a shift that has ended counts as approved,
+-- one that lasts has no hours yet.
 select
-    p.integration_id,
-    p.punch_id,
-    p.source_outlet_id || ':' || cast(p.employee as varchar) as employee_id,
-    p.work_date,
-    {{ instant_at('p.started', 'p.timezone') }} as started_at,
-    {{ instant_at('p.ended', 'p.timezone') }} as ended_at,
-    case when p.ended is null then 0 else coalesce(p.hours, 0) end as hours,
-    p.ended is not null as is_approved,
-    {{ instant_at('coalesce(p.ended, p.started)', 'p.timezone') }} as updated_at
-from {{ source('raw_ncr_aloha', 'punches') }} as p
-left join {{ source('raw_ncr_aloha', 'business_days') }} as d
-    on d.integration_id = p.integration_id
-    and d.source_outlet_id = p.source_outlet_id
-    and d.dob = p.dob
-where
-    (d.reading_id is null or d.reading_id = p.reading_id)
-    and not coalesce(p.is_invalid, false)
+    integration_id,
+    punch_id,
+    source_outlet_id || ':' || cast(employee as varchar) as employee_id,
+    work_date,
+    {{ instant_at('started', 'timezone') }} as started_at,
+    {{ instant_at('ended', 'timezone') }} as ended_at,
+    case when ended is null then 0 else coalesce(hours, 0) end as hours,
+    ended is not null as is_approved,
+    {{ instant_at('coalesce(ended, started)', 'timezone') }} as updated_at
+from (
+    select
+        p.*,
+        d.source_outlet_id,
+        d.timezone,
+        row_number() over (partition by p.integration_id, p.punch_id order by d.seq desc) as place
+    from {{ source('raw_ncr_aloha', 'punches') }} as p
+    inner join {{ ref('stg_ncr_aloha__current_deliveries') }} as d
+        on d.integration_id = p.integration_id
+        and d.c4_seq = p.c4_seq
+        and d.source_outlet_id = p.root_source_outlet_id
+        and d.dob = p.root_dob
+        and d.seq = p.root_seq
+) as told
+where place = 1 and not coalesce(is_invalid, false)
