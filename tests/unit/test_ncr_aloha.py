@@ -149,12 +149,14 @@ def test_folders_that_are_no_ground_days_are_left_alone(stand: Stand) -> None:
 
 
 def test_a_site_without_its_folder_is_told_and_stops_no_other(stand: Stand) -> None:
-    """Catches: a share that is not mounted taken for a day without sales."""
+    """Catches: a share that is not mounted, or not filled yet, taken for days without sales."""
     site = stand.root / "drop" / VENDOR / "S0001"
     site.rename(site.with_name("elsewhere"))
-    report = sync_one(stand)
-    assert {result.status for result in report.streams} == {"partial"}
-    assert "site S0001 has no folder" in report.streams[0].error
+    for words in ("has no folder in the drop folder", "has no ground day yet"):
+        report = sync_one(stand)
+        assert {result.status for result in report.streams} == {"partial"}
+        assert f"site S0001 {words}" in report.streams[0].error
+        site.mkdir(exist_ok=True)
     assert {row["source_outlet_id"] for row in stand.raw(VENDOR)["deliveries"]} == {"S0002"}
 
 

@@ -18,13 +18,14 @@ Row = Mapping[str, Any]
 Tables = Mapping[str, Sequence[Row]]
 
 TAX, GIFT_CERTIFICATE = 2, 23  # types of GNDSALE that a check needs besides its items and payments
+REFUNDS = (1, 3)  # types of GNDITEM, whatever the sign of their amounts
 ONE_DAY = timedelta(days=1)
 NO_SALES = "N"
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What is read of a file: columns that every record fills, and others. Without a `needed` file nothing is read."""
+    """What is read of a file: columns that every record fills, and others. A day without a `needed` one is refused."""
 
     filled: frozenset[str]
     wanted: frozenset[str]
@@ -42,7 +43,7 @@ NAMED = ("TDR", "TAX", "ODR", "CMP", "PRO", "JOB", "CAT")  # masters of an id an
 SOURCES = {
     "GNDITEM": _source(
         "DOB CHECK ENTRYID TYPE ITEM PRICE DISCPRIC QUANTITY",
-        f"PARENT PARENTENID CATEGORY MODE MODCODE INCLTAX {_WHEN}",
+        f"PARENT PARENTENID CATEGORY MODE MODCODE INCLTAX ORGPRICE {_WHEN}",
         needed=True,
     ),
     "GNDTNDR": _source("CHECK ID TYPE TYPEID AMOUNT", f"TIP AUTOGRAT {_WHEN}", needed=True),
@@ -72,7 +73,8 @@ class Origin:
 
 def days(tables: Tables, origin: Origin) -> Iterator[dict[str, Any]]:
     """The one delivery of a dated folder. ADJTIMEX has the edits; ADJTIME counts where it is missing."""
-    inclusive = (row.get("INCLTAX") or Decimal(0) for row in tables["GNDITEM"])
+    taxes = ((row["TYPE"], row.get("INCLTAX") or Decimal(0)) for row in tables["GNDITEM"])
+    inclusive = (-abs(tax) if kind in REFUNDS else tax for kind, tax in taxes)
     cards = tables.get("ADJTIMEX", tables.get("ADJTIME", ()))
     yield {
         "dob": origin.dob,

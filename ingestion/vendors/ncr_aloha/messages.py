@@ -64,7 +64,7 @@ def pages(contents: Iterable[bytes], zones: Mapping[str, ZoneInfo]) -> Iterator[
         if site in zones:
             yield fetch.Page(page, site, {"source_outlet_id": site, "timezone": zones[site].key})
         else:
-            yield fetch.Reject(site, "siteId", "is no outlet of this account", payload=page)
+            yield fetch.Reject(site, "siteId", "is no outlet of this account", payload=page, scope=site)
 
 
 def _check(data: Data, origin: days.Origin) -> dict[str, Any]:

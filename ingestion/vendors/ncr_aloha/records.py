@@ -29,6 +29,7 @@ class Item(Record):
     disc_price: Decimal = field(name="DISCPRIC")  # after them
     quantity: Decimal = field(name="QUANTITY")
     incl_tax: Decimal | None = field(name="INCLTAX", default=None)  # inside both prices
+    org_price: Decimal | None = field(name="ORGPRICE", default=None)  # of one unit, as on the menu
     category: int | None = field(name="CATEGORY", default=None)
     mode: int | None = field(name="MODE", default=None)
     mod_code: int | None = field(name="MODCODE", default=None)

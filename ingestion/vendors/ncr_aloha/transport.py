@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 import zstandard
 
-from ingestion.core.errors import RefusedError, RetriableError
+from ingestion.core.errors import AccessError, RefusedError, RetriableError
 from ingestion.core.fetch import FetchContext, Page
 from ingestion.core.files import FileReading, FileStatus, Standing, row_key
 from ingestion.vendors.ncr_aloha.days import SOURCES, STREAMS, Origin
@@ -74,10 +74,11 @@ def _folders(context: FetchContext) -> Iterator[Folder]:
     """Dated folders of the window that are ground and whole, oldest first. Raises ApiError."""
     values = context.values
     if "folder" not in values:
-        return  # only the socket is read
+        raise AccessError(f"{context.client.integration_id}: its settings name no folder")
     site = Path(values["folder"]) / context.scope
     if not site.is_dir():
         raise RefusedError(f"site {context.scope} has no folder in the drop folder")
+    has_ground_days = False
     stable = timedelta(seconds=float(values.get("stable_seconds", STABLE_SECONDS)))
     for source in sorted(site.iterdir()):
         if not DATED.fullmatch(source.name) or not source.is_dir():
@@ -88,6 +89,7 @@ def _folders(context: FetchContext) -> Iterator[Folder]:
             continue  # eight digits that are no date
         files = {path.stem.upper(): path for path in source.iterdir() if path.suffix.upper() == ".DBF"}
         is_ground = any(name.startswith("GND") for name in files)
+        has_ground_days |= is_ground
         if not is_ground or dob < values["since_date"]:
             continue
         changed = max(datetime.fromtimestamp(path.stat().st_mtime, UTC) for path in files.values())
@@ -98,6 +100,8 @@ def _folders(context: FetchContext) -> Iterator[Folder]:
         elif changed > values["until"] + CLOCK_AHEAD:
             reading_id = hashlib.sha256(f"{path}:{changed}".encode()).hexdigest()
             _refuse(context, path, dob, reading_id, "time", "lies more than a day ahead of ours")
+    if not has_ground_days:  # what the socket tells is provisional: without any folder nothing is complete
+        raise RefusedError(f"site {context.scope} has no ground day yet")
 
 
 def _identify(path: str, dob: date, files: dict[str, Path]) -> Folder:
