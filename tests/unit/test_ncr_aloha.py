@@ -8,7 +8,7 @@ import struct
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from ingestion.core.errors import AccessError, RetriableError
 from ingestion.core.load import Loader
 from ingestion.core.sync import SyncReport
 from ingestion.sandbox.clock import Clock
-from ingestion.vendors.ncr_aloha import live, messages
+from ingestion.vendors.ncr_aloha import days, live, messages
 from ingestion.vendors.ncr_aloha.dbf import DbfError, read_dbf
 from ingestion.vendors.ncr_aloha.live import NotStored, Patience, PositionFile, Site, follow, sites
 from ingestion.vendors.ncr_aloha.sandbox import CARD, HOLDER, SHARED_KEY, SSN, TRACK, Agent, AlohaSandbox, dbf
@@ -498,3 +498,15 @@ def test_both_paths_make_the_same_rows(stand: Stand) -> None:
     sync_well(stand)
     assert all(rows(is_file=True).values())
     assert rows(is_file=False) == rows(is_file=True)
+
+
+def test_a_check_that_is_opened_before_midnight() -> None:
+    """Catches: hours without a date put on the business date, so that a check closes before it opens."""
+    entry = {"TYPE": 0, "ITEM": 1, "PRICE": Decimal(5), "DISCPRIC": Decimal(5), "QUANTITY": Decimal(1)}
+    after_midnight = {"SYSDATE": "2026-04-05", "HOUR": 0, "MINUTE": 10}
+    head = {"CHECK": 10001, "OPENHOUR": 23, "OPENMIN": 55, "CLOSEHOUR": 25, "CLOSEMIN": 5}
+    tables = {key: [] for key in ("GNDTNDR", "GNDVOID", "GNDLINE", "GNDSALE")}
+    tables |= {"GNDITEM": [{**entry, **after_midnight, "ENTRYID": 7}], "GNDTURN": [head]}
+    check = days.check(10001, tables, days.Origin("S0001", date(2026, 4, 4)))
+    assert check["check_id"] == "S0001/2026-04-04/10001"
+    assert (check["opened"], check["closed"]) == (datetime(2026, 4, 4, 23, 55), datetime(2026, 4, 5, 1, 5))  # noqa: DTZ001
