@@ -1,3 +1,4 @@
+{{ config(meta={'dagster': {'ref': {'name': 'journal_lines'}}}) }}
 -- I2: a line of zero, with two sides, or with a fraction of the currency's unit; a target would refuse it.
 select l.*
 from {{ ref('journal_lines') }} as l

@@ -1,3 +1,4 @@
+{{ config(meta={'dagster': {'ref': {'name': 'sales_daily'}}}) }}
 -- I5: a sale, discount, comp or return of the sales mart that the daily sales journal lacks, or has twice.
 with booked as (
     select outlet_id, business_date, -sum(amount) as amount

@@ -1,3 +1,4 @@
+{{ config(meta={'dagster': {'ref': {'name': 'sales_daily'}}}) }}
 -- I11: channels, day parts, hours or products that do not add up to the day.
 with parts as (
     {%- for part in ['channel', 'daypart', 'hour', 'product'] %}
