@@ -140,22 +140,27 @@ def plan(
         since = max(datetime.fromisoformat(last) - lookback, first - timedelta(days=1)) if last else first
         if not last:
             since -= timedelta(days=1)  # the first business date begins before midnight UTC east of Greenwich
-        base = {
-            **settings,
-            "since": since,
-            "until": as_of,
-            "since_epoch": int(since.timestamp()),
-            "until_epoch": int(as_of.timestamp()),
-            "since_date": since.date(),
-            "until_date": as_of.date(),
-            "outlet": name,
-        }
+        base = window(settings, since, as_of, name)
         if stream.scope is Scope.OUTLET_DAY:
             days = _days_over(since, as_of, outlets[name], start_date)
             scopes[name] = tuple({**base, "day": day} for day in days)
         else:
             scopes[name] = (base,)
     return Plan(stream, scopes, outlets)
+
+
+def window(settings: Mapping[str, str], since: datetime, until: datetime, outlet: str) -> dict[str, Any]:
+    """The template values of a reading of `[since, until)`."""
+    return {
+        **settings,
+        "since": since,
+        "until": until,
+        "since_epoch": int(since.timestamp()),
+        "until_epoch": int(until.timestamp()),
+        "since_date": since.date(),
+        "until_date": until.date(),
+        "outlet": outlet,
+    }
 
 
 def _days_over(since: datetime, as_of: datetime, zone: ZoneInfo, start_date: date) -> list[date]:

@@ -44,7 +44,8 @@ class Meta(msgspec.Struct, frozen=True):
 
     number: int
     scope: str
-    kind: str = "page"  # page | file | rejected | done (the scope of a `replace` stream was read to its end)
+    # page | record (by itself) | file | rejected | done (the scope of a `replace` stream was read to its end)
+    kind: str = "page"
     constants: dict[str, str] = {}
 
 

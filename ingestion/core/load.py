@@ -97,20 +97,23 @@ class _Chunk:
         return taken
 
 
-def pipeline_name(integration_id: str) -> str:
-    return "c4_" + re.sub(r"[^a-z0-9]+", "_", integration_id.lower())
+def pipeline_name(integration_id: str, *, live: bool = False) -> str:
+    return ("c4_live_" if live else "c4_") + re.sub(r"[^a-z0-9]+", "_", integration_id.lower())
 
 
 class Loader:
     """Loads the pages of one integration. A fresh dlt pipeline and source for each run (dlt mutates both)."""
 
-    def __init__(self, settings: Settings, connector: Connector, integration_id: str, hasher: Hasher) -> None:
+    def __init__(
+        self, settings: Settings, connector: Connector, integration_id: str, hasher: Hasher, *, live: bool = False
+    ) -> None:
+        """`live` is for what was sent to us: its pipeline is another one, so that it can load while a pull is read."""
         self.settings = settings
         self.connector = connector
         self.integration_id = integration_id
         self.hasher = hasher
         self.pipeline = dlt.pipeline(
-            pipeline_name=pipeline_name(integration_id),
+            pipeline_name=pipeline_name(integration_id, live=live),
             destination=destination(settings),
             dataset_name=connector.dataset,
             pipelines_dir=str(settings.data / "dlt"),
@@ -189,7 +192,7 @@ class Loader:
                 )
             )
 
-        @dlt.source(name=pipeline_name(self.integration_id), max_table_nesting=0)
+        @dlt.source(name=self.pipeline.pipeline_name, max_table_nesting=0)
         def source() -> list[DltResource]:
             return resources
 

@@ -126,6 +126,78 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
+class Signed:
+    """An HMAC over the raw bytes of an event, in a header.
+
+    `signed` lists what goes into it, in order: "body", "timestamp", or a literal such as ".". The timestamp is found at
+    `timestamp`: "header:<name>", or a dotted path in the body; a `tolerance` refuses what was signed longer ago.
+    `prefix` stands before the digest in the header ("sha256=").
+    """
+
+    header: str
+    secret: str = "webhook_secret"  # noqa: S105 - the name of a credential
+    algorithm: Literal["sha256", "sha512", "sha1"] = "sha256"
+    encoding: Literal["base64", "hex"] = "base64"
+    prefix: str = ""
+    signed: tuple[str, ...] = ("body",)
+    timestamp: str = ""
+    tolerance: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SecretUrl:
+    """The vendor signs nothing: its URL holds a secret as a query parameter.
+
+    Such an event is believed no further than to ask the API: it can only be a `Hint`.
+    """
+
+    secret: str = "webhook_secret"  # noqa: S105 - the name of a credential
+    parameter: str = "key"
+
+
+@dataclass(frozen=True, slots=True)
+class Carries:
+    """The event holds a whole record of a stream, at a dotted path of its body."""
+
+    stream: str
+    record: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """The event only says that something happened: the outlet's window of a stream is read from the API, from `back`
+    before the event.
+    """
+
+    stream: str
+    back: timedelta = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True)
+class Webhooks:
+    """How a vendor sends events. Paths are dotted and lead to a text or a number in the JSON body.
+
+    An event of a type that `events` does not name is kept and not loaded. `event_id` is "" where the vendor numbers
+    nothing: the body's hash stands for it. `object_key` is the key of the record that an event is about, `sent_at` the
+    vendor's own time (ISO 8601 with a zone): of two events about one record the one sent later counts.
+    """
+
+    authentic: Signed | SecretUrl
+    events: Mapping[str, Carries | Hint]
+    event_type: str
+    outlet: str
+    event_id: str = ""
+    object_key: str = ""
+    sent_at: str = ""
+    headers: tuple[str, ...] = ()  # those worth keeping
+    evidence: Evidence = Evidence.DOCS
+
+    def __post_init__(self) -> None:
+        if isinstance(self.authentic, SecretUrl) and any(isinstance(event, Carries) for event in self.events.values()):
+            raise ValueError("an event that nobody signed cannot carry a record: declare a Hint")
+
+
+@dataclass(frozen=True, slots=True)
 class Connector:
     """A vendor system. `name` is the public vendor name; `slug` is the form used in code and table names."""
 
@@ -141,7 +213,8 @@ class Connector:
     probe: str = ""  # cheapest authenticated GET, for `c4 doctor` and health checks
     journals: Callable[[ApiClient, Mapping[str, str]], JournalTarget] | None = None
     journals_evidence: Evidence | None = None
-    live: str = ""  # webhook, polling, socket ... where the connector has a live path
+    live: str = ""  # webhooks, polling, socket ... where the connector has a live path
+    webhooks: Webhooks | None = None
     business_errors: Callable[[Any], str | None] | None = None  # the vendor's words in an answer, 200 included
     readback: tuple[str, ...] = ()  # streams that read posted journals back
 

@@ -1,4 +1,4 @@
-"""Sync one integration from its API, or replay it from the landing zone, and write down how it went.
+"""Sync one integration from its API, load what it sent to us, or replay it from the landing zone, and write it down.
 
 A failing integration, stream or outlet never stops the others: what failed is recorded, its cursor stays, and the
 next run reads it again.
@@ -7,7 +7,7 @@ next run reads it again.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -108,6 +108,72 @@ def sync(
 
 
 @dataclass(frozen=True, slots=True)
+class Sent:
+    """What a vendor sent us for one stream: whole records (pages of kind `record`), and outlets whose window is to be
+    read from the API, with the beginning of each.
+    """
+
+    records: Sequence[fetch.Page] = ()
+    windows: Mapping[str, datetime] = field(default_factory=dict)
+
+
+def deliver(
+    platform: Platform,
+    integration_id: str,
+    sent: Mapping[str, Sent],
+    *,
+    begin: Callable[[], None],
+    sleep: Callable[[float], None] = time.sleep,
+) -> SyncReport:
+    """Load what a vendor sent, by stream, with the keys and versions of a pull. Cursors and watermarks do not move.
+
+    `begin` is called when the warehouse has answered and the loading begins. The nth page of a stream's batch in the
+    landing zone is its nth record; pages of windows come after. The run is not among `sync_runs` of `raw_c4`: it says
+    nothing of whether the vendor's API can be read. Raises what `Loader` raises.
+    """
+    connector = platform.connector(integration_id)
+    integration = platform.config.integration(integration_id)
+    zones, as_of = platform.zones(integration), platform.settings.as_of
+    values = {"config": str(platform.settings.config), **integration.settings}
+
+    def events(stream: Stream, _: Mapping[str, str]) -> Iterator[fetch.Event]:
+        wanted = sent[stream.name]
+        yield from wanted.records
+        if not wanted.windows:
+            return
+        scopes = {outlet: (fetch.window(values, since, as_of, outlet),) for outlet, since in wanted.windows.items()}
+        try:
+            client = platform.client(integration_id, sleep)
+        except ApiError as error:
+            yield from (fetch.ScopeFailed(outlet, error) for outlet in scopes)
+        else:
+            yield from fetch.fetch(client, fetch.Plan(stream, scopes, zones))
+
+    streams = _chosen(connector, sent)
+    loader = Loader(platform.settings, connector, integration_id, platform.hasher, live=True)
+    loader.prepare()
+    begin()
+    run_id = platform.ops.start_run(integration_id, as_of, replay=True)
+    report = SyncReport(integration_id, run_id)
+    try:
+        report.streams = loader.run(
+            streams,
+            events,
+            lambda stream: platform.landing.batch(connector.slug, integration_id, stream.name, as_of, run_id),
+            run_id=run_id,
+            until=None,
+            watch_keys=platform.ops.open_reject_keys(integration_id),
+            whole=False,
+        )
+    except Exception as error:
+        report.error = type(error).__name__
+        raise
+    finally:
+        _record(platform, report, streams, None, is_pull=False)
+    return report
+
+
+@dataclass(frozen=True, slots=True)
 class Pick:
     """What of a landed page to load again: some of its records (from 1; None for all of it), or in their place the
     bytes that a person mended: a page, or one record where `rows` names one.
@@ -182,19 +248,22 @@ def _chosen(connector: Connector, only: Iterable[str] | None) -> list[Stream]:
     return [stream for stream in connector.streams if names is None or stream.name in names]
 
 
-def _record(platform: Platform, report: SyncReport, streams: Iterable[Stream], until: datetime | None) -> None:
+def _record(
+    platform: Platform, report: SyncReport, streams: Iterable[Stream], until: datetime | None, *, is_pull: bool = True
+) -> None:
     declared = {stream.name: stream for stream in streams}
     with platform.ops.recording(report.run_id) as ledger:
         for result in report.streams:
             stream = declared[result.stream]
-            ledger.stream(
-                report.integration_id,
-                result.stream,
-                status=result.status,
-                rows=sum(result.rows.values()),
-                rejects=len(result.rejects),
-                error=result.error,
-            )
+            if is_pull:
+                ledger.stream(
+                    report.integration_id,
+                    result.stream,
+                    status=result.status,
+                    rows=sum(result.rows.values()),
+                    rejects=len(result.rejects),
+                    error=result.error,
+                )
             if result.batch:
                 ledger.landed(report.integration_id, result.stream, result.batch, result.pages, result.bytes)
             for reject, reference in result.rejects:
@@ -206,10 +275,10 @@ def _record(platform: Platform, report: SyncReport, streams: Iterable[Stream], u
                     ledger.scope_read(report.integration_id, result.stream, scope)
                     ledger.watermark(report.integration_id, result.stream, scope, until, stream.marks_complete)
         files.record(ledger, report.integration_id, report.files)
-        if report.error:
+        if report.error and is_pull:
             for name in declared:
                 ledger.stream(report.integration_id, name, status="failed", rows=0, rejects=0, error=report.error)
         ledger.finish(report.status, datetime.now(UTC))
 
 
-__all__ = ["Pick", "Reject", "SyncReport", "replay", "sync"]
+__all__ = ["Pick", "Reject", "Sent", "SyncReport", "deliver", "replay", "sync"]

@@ -21,7 +21,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -37,6 +37,7 @@ from requests.structures import CaseInsensitiveDict
 from ingestion import vendors as vendor_packages
 from ingestion.sandbox.clock import Clock
 from ingestion.sandbox.faults import Fault, FaultKind, Faults, spoil
+from ingestion.sandbox.webhooks import Delivery
 
 if TYPE_CHECKING:
     from ingestion.sandbox.company import Company
@@ -113,6 +114,10 @@ class Sandbox:
     def acts_as(self, request: Request) -> str:
         """The method by which faults know a request: GET for a reading, also where the vendor reads by others."""
         return request.method
+
+    def webhooks(self, since: datetime, until: datetime) -> Iterator[Delivery]:
+        """What the vendor posts in `(since, until]`, signed, in the order of happening."""
+        yield from ()
 
 
 class RunningSandboxes:

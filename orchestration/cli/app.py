@@ -19,11 +19,15 @@ from ingestion.core.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_show_locals=False, help=__doc__)
 journals_app = typer.Typer(no_args_is_help=True, help="Look at, drill into and approve journals.")
+events_app = typer.Typer(no_args_is_help=True, help="Look at and replay the events that vendors sent.")
+tokens_app = typer.Typer(no_args_is_help=True, help="Bearer tokens of the receiver's own API.")
 credentials_app = typer.Typer(no_args_is_help=True, help="Store an account's credentials, encrypted.")
 rejects_app = typer.Typer(no_args_is_help=True, help="Look at and replay what was rejected.")
 app.add_typer(journals_app, name="journals")
 app.add_typer(rejects_app, name="rejects")
 app.add_typer(credentials_app, name="credentials")
+app.add_typer(events_app, name="events")
+app.add_typer(tokens_app, name="tokens")
 console = Console()
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
@@ -94,6 +98,29 @@ def night(
         for problem in (*result.errors, *report["failed_checks"]):  # type: ignore[misc]
             console.print(f"[red]{problem}[/red]")
     raise typer.Exit(0 if result.success else 1)
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on; put a TLS proxy in front of it.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8400,
+) -> None:
+    """Receive webhooks, uploads and OAuth callbacks until interrupted."""
+    from orchestration.cli.live import run_receiver
+
+    run_receiver(Settings.load(), host, port)
+
+
+@app.command()
+def live(
+    once: Annotated[bool, typer.Option(help="Load what waits now, then end.")] = False,
+    every: Annotated[float, typer.Option(min=0.5, help="Seconds between two looks into the inbox.")] = 5.0,
+    as_json: AsJson = False,
+) -> None:
+    """Load events as they come and keep the live sales mart current. Exits 1 if the last batch failed."""
+    from orchestration.cli.live import run_live
+
+    raise typer.Exit(run_live(once=once, every=every, as_json=as_json))
 
 
 @app.command()
@@ -210,10 +237,70 @@ def credentials_set(
     from ingestion.core.platform import Platform
 
     platform = Platform.open(Settings.load())
-    names = platform.connector(integration_id).credential_fields
-    values = {name: typer.prompt(name, hide_input=True) for name in names}
+    connector = platform.connector(integration_id)
+    values = {name: typer.prompt(name, hide_input=True) for name in connector.credential_fields}
+    if connector.webhooks is not None:
+        name = connector.webhooks.authentic.secret
+        values[name] = typer.prompt(f"{name} (empty for none)", hide_input=True, default="", show_default=False)
     platform.ops.set_credentials(integration_id, values, who=who)
     console.print(f"stored {len(values)} credentials of {integration_id}")
+
+
+@events_app.command("list")
+def events_list(
+    as_json: AsJson = False,
+    state: Annotated[str | None, typer.Option(help="received, loaded, ignored, rejected or dead.")] = None,
+    integration: Annotated[str | None, typer.Option(help="Only this account.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many, the newest first.")] = 50,
+) -> None:
+    """Events that vendors sent: what they are about and what became of them."""
+    from orchestration.cli.live import list_events
+
+    list_events(Settings.load(), state=state, integration=integration, limit=limit, as_json=as_json)
+
+
+@events_app.command("replay")
+def events_replay(
+    seqs: Annotated[list[int] | None, typer.Argument(help="Numbers of events, as `c4 events list` shows them.")] = None,
+    state: Annotated[str | None, typer.Option(help="All that ended so, for example dead.")] = None,
+    integration: Annotated[str | None, typer.Option(help="All of this account.")] = None,
+) -> None:
+    """Have events loaded again by `c4 live`, whatever became of them. An event that is outdated changes nothing."""
+    from orchestration.cli.live import replay_events
+
+    raise typer.Exit(replay_events(Settings.load(), seqs=seqs, state=state, integration=integration))
+
+
+@tokens_app.command("create")
+def tokens_create(
+    name: Annotated[str, typer.Argument(help="Whom or what it is for.")],
+    scopes: Annotated[list[str], typer.Option("--scope", help="stats, upload, manual or connect; may be repeated.")],
+    days: Annotated[int | None, typer.Option(min=1, help="Days that it is good for; without it until revoked.")] = 365,
+    who: Annotated[str, typer.Option("--by", help="Who makes it; kept in the audit log.")] = os.environ.get("USER", ""),
+) -> None:
+    """Make a token and show it, this once."""
+    from orchestration.cli.live import create_token
+
+    raise typer.Exit(create_token(Settings.load(), name, scopes, days, who))
+
+
+@tokens_app.command("list")
+def tokens_list(as_json: AsJson = False) -> None:
+    """Every token: whom it is for, what it may do, until when."""
+    from orchestration.cli.live import list_tokens
+
+    list_tokens(Settings.load(), as_json=as_json)
+
+
+@tokens_app.command("revoke")
+def tokens_revoke(
+    token_id: str,
+    who: Annotated[str, typer.Option("--by", help="Who ends it; kept in the audit log.")] = os.environ.get("USER", ""),
+) -> None:
+    """End a token at once."""
+    from orchestration.cli.live import revoke_token
+
+    raise typer.Exit(revoke_token(Settings.load(), token_id, who))
 
 
 @rejects_app.command("list")

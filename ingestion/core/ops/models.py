@@ -351,3 +351,65 @@ class IncidentNotice(Base):
     channel: Mapped[str] = mapped_column(primary_key=True)
     severity: Mapped[int]
     delivered_at: Mapped[datetime]
+
+
+class InboxEvent(Base):
+    """An event that a vendor sent us, known by its integration and its own id; `seq` is the order of arrival.
+
+    `state` is received (waits to be loaded), loaded, ignored (nothing to load, or the warehouse knew better), rejected
+    (does not fit) or dead (its loading failed too often). The body is sealed with AES-256-GCM over zstd. `object_key`
+    is the key of the record that the event is about, `sent_at` the vendor's own time of sending.
+    """
+
+    __tablename__ = "inbox_events"
+    __table_args__ = (
+        Index("inbox_once", "integration_id", "event_id", unique=True),
+        Index("inbox_by_state", "state", "integration_id", "seq"),
+        Index("inbox_by_object", "integration_id", "object_key"),
+        {"sqlite_autoincrement": True},
+    )
+
+    seq: Mapped[int] = mapped_column(BigId, primary_key=True)
+    vendor: Mapped[str]
+    integration_id: Mapped[str]
+    event_id: Mapped[str]
+    event_type: Mapped[str]
+    outlet: Mapped[str]
+    object_key: Mapped[str]
+    sent_at: Mapped[datetime | None]
+    received_at: Mapped[datetime]
+    headers: Mapped[str]  # JSON, only those that the connector keeps
+    sha256: Mapped[str]  # of the body as it came
+    size: Mapped[int]
+    body: Mapped[bytes]
+    state: Mapped[str]
+    attempts: Mapped[int]
+    error: Mapped[str]
+    settled_at: Mapped[datetime | None]
+
+
+class ApiToken(Base):
+    """A bearer token of our own API: only the hash of it is kept. `scopes` are names separated by spaces."""
+
+    __tablename__ = "api_tokens"
+
+    token_id: Mapped[str] = mapped_column(primary_key=True)
+    sha256: Mapped[str]
+    name: Mapped[str]
+    scopes: Mapped[str]
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
+class OAuthState(Base):
+    """An authorisation that was begun: good for one callback, until `expires_at`. The code verifier is sealed."""
+
+    __tablename__ = "oauth_states"
+
+    sha256: Mapped[str] = mapped_column(primary_key=True)  # of the state; the state itself is with the browser
+    integration_id: Mapped[str]
+    redirect_uri: Mapped[str]
+    verifier: Mapped[bytes]
+    who: Mapped[str]
+    expires_at: Mapped[datetime] = mapped_column(index=True)

@@ -18,10 +18,12 @@ from ingestion.core.ops.calls import CallAudit, StoredBreaker
 from ingestion.core.ops.crypto import Keyring, Sealed
 from ingestion.core.ops.db import open_ops, reading, writing
 from ingestion.core.ops.files import file_known, file_record
+from ingestion.core.ops.inbox import Inbox
 from ingestion.core.ops.incidents import Incidents
 from ingestion.core.ops.models import AuditEntry, CircuitBreaker, Credential, Reject, SyncRun
 from ingestion.core.ops.runs import RunLedger
 from ingestion.core.ops.snapshot import Table, snapshot
+from ingestion.core.ops.tokens import Tokens
 
 if TYPE_CHECKING:
     from ingestion.core.http import Breaker, Call
@@ -51,6 +53,14 @@ class Ops:
     @property
     def incidents(self) -> Incidents:
         return Incidents(self.sessions, self.now)
+
+    @property
+    def inbox(self) -> Inbox:
+        return Inbox(self.sessions, self.keys.cipher("inbox"), self.now)
+
+    @property
+    def tokens(self) -> Tokens:
+        return Tokens(self.sessions, self.now)
 
     # credentials
 

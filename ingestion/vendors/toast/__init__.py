@@ -9,7 +9,19 @@ from typing import Any
 from dlt.sources.helpers.rest_client.paginators import HeaderCursorPaginator
 
 from ingestion.core.paging import ShortPagePaginator
-from ingestion.core.spec import Category, Connector, Cursor, Evidence, Limit, Scope, Stream, Table
+from ingestion.core.spec import (
+    Carries,
+    Category,
+    Connector,
+    Cursor,
+    Evidence,
+    Limit,
+    Scope,
+    Signed,
+    Stream,
+    Table,
+    Webhooks,
+)
 from ingestion.vendors.toast import records, transport
 
 PAGE_SIZE = 100  # the most that ordersBulk gives
@@ -79,6 +91,21 @@ ORDERS = Stream(
     description="Orders by time of change, and those whose payments were refunded or voided since.",
 )
 
+# An order's event holds the order as ordersBulk shows it. Menus and stock are read by the night.
+WEBHOOKS = Webhooks(
+    authentic=Signed("Toast-Signature", signed=("body", "timestamp"), timestamp="timestamp"),
+    events={
+        "order_updated": Carries("orders", "details.order"),
+        "channel_order_updated": Carries("orders", "details.order"),
+    },
+    event_type="eventType",
+    event_id="guid",
+    outlet="details.restaurantGuid",
+    object_key="details.order.guid",
+    sent_at="timestamp",
+    headers=("Toast-Event-Category", "Toast-Attempt-Number"),
+)
+
 CONNECTOR = Connector(
     name="toast",
     category=Category.POS,
@@ -89,6 +116,8 @@ CONNECTOR = Connector(
     headers={"Accept": "application/json"},
     limit=Limit(per_second=10, concurrent=4, evidence=Evidence.DOCS),  # 20 a second and 10,000 in 15 minutes
     probe="partners/v1/connectedRestaurants",
+    live="webhooks",
+    webhooks=WEBHOOKS,
     streams=(
         setting("dining_options", "diningOptions", records.DiningOption, "How orders reach the guest."),
         setting(

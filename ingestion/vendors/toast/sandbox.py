@@ -13,6 +13,9 @@ come by time of change.
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import json
 import re
 import zlib
@@ -26,12 +29,14 @@ from ingestion.sandbox.clock import Clock
 from ingestion.sandbox.model import SimCheck, SimEmployee, SimLine, SimOutlet, SimProduct, SimPunch, SimRefund
 from ingestion.sandbox.pricing import allocate
 from ingestion.sandbox.server import Request, Response, Sandbox, json_response
+from ingestion.sandbox.webhooks import Delivery
 
 if TYPE_CHECKING:
     from ingestion.sandbox.company import Company
 
 CLIENT_ID = "c4-sandbox-toast-client"
 CLIENT_SECRET = "c4-sandbox-toast-secret"
+WEBHOOK_SECRET = "c4-sandbox-toast-webhooks"
 TOKEN_SECONDS = 86_400
 MAX_PAGE = 100
 CONFIG_PAGE = 5  # small, so that the configuration has a second page
@@ -113,7 +118,7 @@ class ToastSandbox(Sandbox):
         }
 
     def credentials(self) -> dict[str, str]:
-        return {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}
+        return {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, "webhook_secret": WEBHOOK_SECRET}
 
     def outlets(self) -> dict[str, str]:
         return {guid: outlet.outlet_id for guid, outlet in self._outlets.items()}
@@ -121,6 +126,40 @@ class ToastSandbox(Sandbox):
     def expire_tokens(self) -> None:
         with self.lock:
             self._tokens.clear()
+
+    def webhooks(self, since: datetime, until: datetime) -> Iterator[Delivery]:
+        """An `order_updated` for each sale, void and refund, with the whole order as it was then."""
+        moments = [
+            (at, check.uid, guid, check)
+            for guid, outlet in self._outlets.items()
+            for check in self.company.checks(outlet.outlet_id)
+            for at in (check.known_at, check.void_known_at, *(refund.known_at for refund in check.refunds))
+            if at is not None and since < at <= until
+        ]
+        for at, _, guid, check in sorted(moments, key=lambda moment: moment[:2]):
+            yield self.order_updated(at, guid, ToastSandbox(self.company, Clock(at))._order(check))
+
+    def order_updated(self, at: datetime, guid: str, order: Row) -> Delivery:
+        """The event of an order: signed over the raw body and the timestamp that is in it."""
+        told = f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z"
+        body = json_response(
+            {
+                "timestamp": told,
+                "eventCategory": "order_updated",
+                "eventType": "order_updated",
+                "guid": guid_of("event", at, order["guid"]),
+                "details": {"restaurantGuid": guid, "order": order},
+            }
+        ).body
+        digest = hmac.new(WEBHOOK_SECRET.encode(), body + told.encode(), hashlib.sha256).digest()
+        headers = {
+            "Toast-Event-Type": "order_updated",
+            "Toast-Event-Category": "order_updated",
+            "Toast-Restaurant-External-ID": guid,
+            "Toast-Attempt-Number": "1",
+            "Toast-Signature": base64.b64encode(digest).decode(),
+        }
+        return Delivery(at, body, headers)
 
     def handle(self, request: Request) -> Response:
         if (request.method, request.path) == ("POST", "/authentication/v1/authentication/login"):

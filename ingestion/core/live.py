@@ -1,0 +1,221 @@
+"""The live loader: events of the inbox to raw tables, in micro-batches, as a pull would load the same records.
+
+An event is settled after its load has committed. A loader that dies in between loads the same events again, which
+changes nothing: records merge on their keys, and of two deliveries the later version counts. Where a vendor's version
+does not tell two deliveries apart (a refund that leaves the order's stamp alone), the vendor's time of sending does:
+an event gives way to a later one of the same record, and to a pull that was made after it was sent.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import select
+
+from ingestion.core import fetch, warehouse
+from ingestion.core.config import Integration
+from ingestion.core.failpoints import failpoint
+from ingestion.core.load import SEQ_PER_RUN
+from ingestion.core.ops.db import reading
+from ingestion.core.ops.inbox import Inbox, Settled, StoredEvent
+from ingestion.core.ops.incidents import Incident, Severity
+from ingestion.core.ops.models import SyncRun
+from ingestion.core.paths import at
+from ingestion.core.platform import Platform
+from ingestion.core.spec import Carries, Connector, Hint, Stream
+from ingestion.core.sync import Sent, SyncReport, deliver
+
+INCIDENTS = "dead-events:"  # their keys begin so
+BATCH = 1000  # events of one account and load
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LiveReport:
+    """What became of one account's batch: how many events ended in each state, and why the load failed."""
+
+    integration_id: str
+    states: Mapping[str, int] = field(default_factory=dict)
+    error: str = ""
+
+
+@dataclass(slots=True)
+class _Sorted:
+    """A batch, sorted by what is to be done with each event."""
+
+    settled: dict[int, Settled] = field(default_factory=dict)
+    records: dict[str, list[tuple[StoredEvent, fetch.Page]]] = field(default_factory=lambda: defaultdict(list))
+    hints: dict[str, dict[str, list[tuple[StoredEvent, Hint]]]] = field(default_factory=lambda: defaultdict(dict))
+
+    @property
+    def seqs(self) -> list[int]:
+        carried = [event.seq for pairs in self.records.values() for event, _ in pairs]
+        return carried + [
+            event.seq for outlets in self.hints.values() for pairs in outlets.values() for event, _ in pairs
+        ]
+
+    def sent(self) -> dict[str, Sent]:
+        """What the events bring, by stream."""
+        return {
+            name: Sent(
+                [page for _, page in self.records.get(name, [])],
+                {
+                    outlet: min((event.sent_at or event.received_at) - hint.back for event, hint in pairs)
+                    for outlet, pairs in self.hints.get(name, {}).items()
+                },
+            )
+            for name in {*self.records, *self.hints}
+        }
+
+
+def load_waiting(
+    platform: Platform, inbox: Inbox, limit: int = BATCH, sleep: Callable[[float], None] = time.sleep
+) -> list[LiveReport]:
+    """One batch of each account that has events waiting. An account whose load fails does not stop the others.
+
+    Only one process may do this at a time (see `ops.leases`).
+    """
+    if dead := inbox.give_up("its loading was broken off again and again"):
+        log.error("%d events were given up; see `c4 events list --state dead`", dead)
+    reports = []
+    for integration_id in sorted(inbox.count("received")):
+        try:
+            states = _load(platform, inbox, integration_id, limit, sleep)
+            reports.append(LiveReport(integration_id, states))
+        except Exception as error:  # noqa: BLE001 - reported, counted against its events, tried again by the next batch
+            log.warning("%s: the events were not loaded (%s)", integration_id, type(error).__name__)
+            reports.append(LiveReport(integration_id, error=type(error).__name__))
+    platform.ops.incidents.reconcile(INCIDENTS, _incidents(inbox))
+    return reports
+
+
+def _incidents(inbox: Inbox) -> list[Incident]:
+    """Events that nobody will load unless a person acts."""
+    return [
+        Incident(
+            f"{INCIDENTS}{integration_id}",
+            Severity.WARNING,
+            f"{integration_id}: {count} events could not be loaded",
+            "live sales of the account until the next pull",
+            "see `c4 events list --state dead`, mend the cause, then `c4 events replay --state dead`",
+        )
+        for integration_id, count in inbox.count("dead").items()
+    ]
+
+
+def _load(
+    platform: Platform, inbox: Inbox, integration_id: str, limit: int, sleep: Callable[[float], None]
+) -> Counter[str]:
+    events = inbox.batch(integration_id, limit)
+    work = _sort(platform, inbox, integration_id, events)
+    if work.seqs:
+        report = deliver(platform, integration_id, work.sent(), begin=lambda: inbox.begin(work.seqs), sleep=sleep)
+        failpoint("live.loaded")
+        work.settled |= _outcomes(work, report)
+    inbox.settle(work.settled)
+    return Counter(outcome.state for outcome in work.settled.values())
+
+
+def _sort(platform: Platform, inbox: Inbox, integration_id: str, events: Iterable[StoredEvent]) -> _Sorted:
+    work = _Sorted()
+    account = next((a for a in platform.config.integrations if a.integration_id == integration_id), None)
+    connector = platform.connector(integration_id) if account else None
+    outdated = inbox.outdated(events)
+    for event in events:
+        if account is None or connector is None or connector.webhooks is None:
+            work.settled[event.seq] = Settled("rejected", "its account is not configured, or takes no events")
+            continue
+        route = connector.webhooks.events.get(event.event_type)
+        if route is None:
+            work.settled[event.seq] = Settled("ignored", "no stream takes events of this type")
+        elif event.outlet not in account.outlets:
+            work.settled[event.seq] = Settled("rejected", f"outlet {event.outlet} is not configured for the account")
+        elif event.seq in outdated:
+            work.settled[event.seq] = Settled("ignored", "a later event of the same record came")
+        elif isinstance(route, Hint):
+            work.hints[route.stream].setdefault(event.outlet, []).append((event, route))
+        else:
+            _carry(work, account, connector.stream(route.stream), event, route)
+    if connector is not None:
+        _leave_out_known(platform, connector, work)
+    return work
+
+
+def _carry(work: _Sorted, account: Integration, stream: Stream, event: StoredEvent, route: Carries) -> None:
+    record = at(event.body, route.record)
+    if record is None:
+        work.settled[event.seq] = Settled("rejected", f"{route.record}: required, but missing")
+        return
+    values = {**account.settings, "outlet": event.outlet}
+    constants = {name: template.format_map(values) for name, template in stream.constants.items()}
+    work.records[stream.name].append((event, fetch.Page(record, event.outlet, constants, "record")))
+
+
+def _leave_out_known(platform: Platform, connector: Connector, work: _Sorted) -> None:
+    """Settle events of records that a pull brought which was made after the event was sent: it saw the record later."""
+    for name, pairs in list(work.records.items()):
+        pulled = _pulled(platform, connector, connector.stream(name), [event for event, _ in pairs])
+        kept = []
+        for event, page in pairs:
+            read_at = pulled.get(event.object_key)
+            if event.sent_at is not None and read_at is not None and event.sent_at < read_at:
+                work.settled[event.seq] = Settled("ignored", "a pull has read the record since")
+            else:
+                kept.append((event, page))
+        if kept:
+            work.records[name] = kept
+        else:
+            del work.records[name]
+
+
+def _pulled(
+    platform: Platform, connector: Connector, stream: Stream, events: Iterable[StoredEvent]
+) -> dict[str, datetime]:
+    """Record key -> when the pull was made that delivered the row which the warehouse has. Keys of one column only."""
+    chosen = [event for event in events if event.object_key and event.sent_at is not None]
+    if not chosen or len(stream.root.key) != 1:
+        return {}
+    key, table = stream.root.key[0], f'{connector.dataset}."{stream.root.name}"'
+    keys = sorted({event.object_key for event in chosen})
+    marks = ", ".join("?" for _ in keys)
+    with warehouse.connect(platform.settings) as connection:
+        present = connection.execute(
+            "select 1 from information_schema.tables where table_schema = ? and table_name = ?",
+            [connector.dataset, stream.root.name],
+        ).fetchall()
+        rows = (
+            connection.execute(
+                f'select cast("{key}" as varchar), c4_seq from {table} '  # noqa: S608
+                f'where integration_id = ? and cast("{key}" as varchar) in ({marks})',
+                [chosen[0].integration_id, *keys],
+            ).fetchall()
+            if present
+            else []
+        )
+    runs = {row[0]: row[1] // SEQ_PER_RUN for row in rows}
+    with reading(platform.ops.sessions) as session:
+        query = select(SyncRun.run_id, SyncRun.as_of).where(SyncRun.run_id.in_(set(runs.values())))
+        pulls = dict(session.execute(query.where(SyncRun.is_replay.is_(False))).tuples().all())
+    return {name: pulls[run_id] for name, run_id in runs.items() if run_id in pulls}
+
+
+def _outcomes(work: _Sorted, report: SyncReport) -> dict[int, Settled]:
+    """How the load ended for each event that was loaded. Hints of an outlet that could not be read go on waiting."""
+    outcomes: dict[int, Settled] = {}
+    for result in report.streams:
+        pairs = work.records.get(result.stream, [])
+        outcomes |= {event.seq: Settled("loaded") for event, _ in pairs}
+        for reject, reference in result.rejects:
+            number = int(reference.rpartition("#")[2] or 0)
+            if 1 <= number <= len(pairs):
+                outcomes[pairs[number - 1][0].seq] = Settled("rejected", f"{reject.field}: {reject.rule}")
+        for outlet, hinted in work.hints.get(result.stream, {}).items():
+            if outlet in result.read:
+                outcomes |= {event.seq: Settled("loaded") for event, _ in hinted}
+    return outcomes

@@ -1,0 +1,173 @@
+"""The receiver's HTTP interface.
+
+An event is answered with 200 only when it is durable in the inbox. Whatever is refused is refused with a status that
+tells a vendor's sender what to do: 4xx never again, 429 and 503 later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from ingestion.core.config import Integration
+from ingestion.core.ops.db import reading
+from ingestion.core.ops.inbox import Inbox
+from ingestion.core.platform import Platform
+from ingestion.core.registry import connectors
+from ingestion.core.spec import Connector
+from ingestion.receiver.events import Refused, Secrets, read_event
+
+PREFIX = "/api/v1/integrations"
+MAX_BODY = 4 * 2**20  # bytes of an event; Toast's can exceed 600 KB
+BODY_SECONDS = 10.0  # for a body to arrive
+IN_FLIGHT = 200  # authentic events of one account that wait for their commit
+RETRY_AFTER = {"Retry-After": "1"}
+
+log = logging.getLogger(__name__)
+
+
+class Doors:
+    """How many events of each account are between their check and their commit, at most `limit`."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.refused: Counter[str] = Counter()
+        self._inside: Counter[str] = Counter()
+
+    @contextmanager
+    def enter(self, integration_id: str) -> Iterator[None]:
+        """Raises Refused(429) when the account has its share."""
+        if self._inside[integration_id] >= self.limit:
+            self.refused[integration_id] += 1
+            raise Refused(429, "too many events at once")
+        self._inside[integration_id] += 1
+        try:
+            yield
+        finally:
+            self._inside[integration_id] -= 1
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def create_app(
+    platform: Platform, *, in_flight: int = IN_FLIGHT, max_body: int = MAX_BODY, now: Callable[[], datetime] = utc_now
+) -> FastAPI:
+    """The service over one company's platform. `now` is what signed timestamps are held against."""
+    inbox, secrets, doors = platform.ops.inbox, Secrets(platform), Doors(in_flight)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await asyncio.to_thread(inbox.close)
+
+    app = FastAPI(title="C4 receiver", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.state.platform = platform
+
+    @app.exception_handler(Refused)
+    async def refuse(_: Request, refused: Refused) -> JSONResponse:
+        told = {"error": str(refused)} | ({"field": refused.field} if refused.field else {})
+        return JSONResponse(told, refused.status, RETRY_AFTER if refused.status in (429, 503) else None)
+
+    @app.exception_handler(SQLAlchemyError)
+    async def unavailable(_: Request, error: SQLAlchemyError) -> JSONResponse:
+        log.error("the ops database refused: %s", type(error).__name__)
+        return JSONResponse({"error": "not stored; send it again"}, 503, RETRY_AFTER)
+
+    @app.get("/health")
+    async def health() -> JSONResponse:
+        await asyncio.to_thread(_probe, platform)
+        return JSONResponse({"status": "ok"})
+
+    async def receive(request: Request, source_system: str, integration_id: str | None) -> JSONResponse:
+        connector, accounts = addressed(platform, source_system, integration_id)
+        content = await read_body(request, max_body, "application/json")
+        event = read_event(connector, accounts, secrets, request.headers, request.query_params, content, now())
+        with doors.enter(event.integration_id):
+            fresh = await asyncio.wrap_future(inbox.put(event))
+        return JSONResponse({"status": "received" if fresh else "duplicate", "event_id": event.event_id})
+
+    @app.post(f"{PREFIX}/webhooks/{{source_system}}")
+    async def webhook(request: Request, source_system: str) -> JSONResponse:
+        return await receive(request, source_system, None)
+
+    @app.post(f"{PREFIX}/webhooks/{{source_system}}/{{integration_id}}")
+    async def webhook_of(request: Request, source_system: str, integration_id: str) -> JSONResponse:
+        return await receive(request, source_system, integration_id)
+
+    @app.get(f"{PREFIX}/webhooks/stats")
+    async def stats(request: Request) -> JSONResponse:
+        await holder(platform, request, "stats")
+        return JSONResponse(await asyncio.to_thread(_stats, inbox, doors))
+
+    return app
+
+
+def addressed(
+    platform: Platform, source_system: str, integration_id: str | None
+) -> tuple[Connector, list[Integration]]:
+    """The connector and the accounts that a URL may mean. Raises Refused(404)."""
+    connector = connectors().get(source_system)
+    if connector is None or connector.webhooks is None:
+        raise Refused(404, "no such source system, or it sends no events")
+    accounts = platform.integrations(source_system)
+    if integration_id is not None:
+        accounts = [account for account in accounts if account.integration_id == integration_id]
+    if not accounts:
+        raise Refused(404, "no such account")
+    return connector, accounts
+
+
+async def read_body(request: Request, limit: int, *kinds: str) -> bytes:
+    """The body, if it is of one of the content types. Raises Refused: 415, 413, 408 when it takes too long."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() not in kinds:
+        raise Refused(415, f"send {' or '.join(kinds)}")
+    told = request.headers.get("content-length", "0")
+    if told.isdigit() and int(told) > limit:
+        raise Refused(413, f"larger than {limit} bytes")
+    content = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for piece in request.stream():
+                content += piece
+                if len(content) > limit:
+                    raise Refused(413, f"larger than {limit} bytes")
+    except TimeoutError:
+        raise Refused(408, "the body took too long") from None
+    return bytes(content)
+
+
+async def holder(platform: Platform, request: Request, scope: str) -> str:
+    """Whose bearer token the request has. Raises Refused(401) unless it is good for the scope."""
+    kind, _, token = request.headers.get("authorization", "").partition(" ")
+    name = (
+        await asyncio.to_thread(platform.ops.tokens.holder, token.strip(), scope) if kind.lower() == "bearer" else None
+    )
+    if name is None:
+        raise Refused(401, f"needs a bearer token with the scope {scope}")
+    return name
+
+
+def _probe(platform: Platform) -> None:
+    with reading(platform.ops.sessions) as session:
+        session.execute(text("select 1"))
+
+
+def _stats(inbox: Inbox, doors: Doors) -> dict[str, Any]:
+    rows = inbox.stats()
+    for row in rows:
+        row["refused_429"] = doors.refused[row["integration_id"]]
+        for name in ("oldest_waiting", "latest"):
+            row[name] = row[name].isoformat() if row[name] is not None else None
+    return {"integrations": rows}

@@ -1,0 +1,111 @@
+"""`c4 serve`, `c4 live`, `c4 events`, `c4 tokens`: what vendors send us, from the door to the live mart."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import signal
+import threading
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from ingestion.core.live import LiveReport, load_waiting
+from ingestion.core.ops.leases import LeaseHeldError, lease
+from ingestion.core.platform import Platform
+from ingestion.core.settings import Settings
+from orchestration.cli.app import console, table
+
+KEPT = timedelta(days=30)  # that a loaded event stays in the inbox
+LONGEST_PAUSE = 300.0  # seconds between two tries while nothing can be loaded
+
+
+def run_receiver(settings: Settings, host: str, port: int) -> None:
+    from ingestion.receiver.app import create_app
+    from ingestion.receiver.server import run
+
+    run(create_app(Platform.open(settings)), host, port)
+
+
+def run_live(*, once: bool, every: float, as_json: bool) -> int:
+    """Load batch after batch until interrupted; failures are tried again after growing pauses."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    ops = Platform.open(Settings.load()).ops
+    inbox, pause = ops.inbox, every
+    try:
+        with lease(ops.sessions, "live", ops.now) as held:
+            while not stop.is_set():
+                failed = False
+                while inbox.count("received") and not stop.is_set():
+                    held.renew()
+                    platform = Platform.open(Settings.load())  # today's configuration and time
+                    reports = load_waiting(platform, inbox)
+                    _show(reports, as_json)
+                    failed = any(report.error for report in reports)
+                    if failed or not any(report.states for report in reports):
+                        break
+                if once:
+                    return int(failed)
+                held.renew()
+                inbox.forget(KEPT)
+                pause = min(pause * 2, LONGEST_PAUSE) if failed else every
+                stop.wait(pause)
+    except LeaseHeldError as error:
+        console.print(f"[red]{error}[/red]")
+        return 1
+    return 0
+
+
+def _show(reports: Sequence[LiveReport], as_json: bool) -> None:
+    for report in reports:
+        told = {"integration": report.integration_id, **report.states, "error": report.error}
+        if as_json:
+            print(jsonlib.dumps(told), flush=True)
+        else:
+            console.print("  ".join(f"{name} {value}" for name, value in told.items() if value))
+
+
+def list_events(settings: Settings, *, state: str | None, integration: str | None, limit: int, as_json: bool) -> None:
+    rows = Platform.open(settings).ops.inbox.events(state=state, integration_id=integration, limit=limit)
+    if as_json:
+        print(jsonlib.dumps(rows, default=str))
+        return
+    shown = ("seq", "received_at", "integration_id", "event_type", "outlet", "object_key", "state", "attempts", "error")
+    table("Events", [{name: row[name] for name in shown} for row in rows], "none")
+
+
+def replay_events(settings: Settings, *, seqs: Sequence[int] | None, state: str | None, integration: str | None) -> int:
+    ops = Platform.open(settings).ops
+    try:
+        count = ops.inbox.replay(seqs=seqs, state=state, integration_id=integration)
+    except ValueError as error:
+        console.print(f"[red]{error}[/red]")
+        return 1
+    console.print(f"{count} events will be loaded again by `c4 live`")
+    return 0 if count else 1
+
+
+def create_token(settings: Settings, name: str, scopes: Sequence[str], days: int | None, who: str) -> int:
+    try:
+        token = Platform.open(settings).ops.tokens.create(name, scopes, who, days)
+    except ValueError as error:
+        console.print(f"[red]{error}[/red]")
+        return 1
+    console.print("This token is not shown again:")
+    print(token)
+    return 0
+
+
+def list_tokens(settings: Settings, *, as_json: bool) -> None:
+    rows: list[dict[str, Any]] = Platform.open(settings).ops.tokens.all()
+    if as_json:
+        print(jsonlib.dumps(rows, default=str))
+    else:
+        table("Tokens", rows, "none")
+
+
+def revoke_token(settings: Settings, token_id: str, who: str) -> int:
+    ended = Platform.open(settings).ops.tokens.revoke(token_id, who)
+    console.print(f"{token_id} is revoked" if ended else f"[red]there is no token {token_id} that is still good[/red]")
+    return 0 if ended else 1
