@@ -60,13 +60,13 @@ class _Sorted:
             event.seq for outlets in self.hints.values() for pairs in outlets.values() for event, _ in pairs
         ]
 
-    def sent(self) -> dict[str, Sent]:
-        """What the events bring, by stream."""
+    def sent(self, as_of: datetime) -> dict[str, Sent]:
+        """What the events bring, by stream. A window ends at `as_of` and never begins after it, whatever clocks say."""
         return {
             name: Sent(
                 [page for _, page in self.records.get(name, [])],
                 {
-                    outlet: min((event.sent_at or event.received_at) - hint.back for event, hint in pairs)
+                    outlet: min(min(event.sent_at or event.received_at, as_of) - hint.back for event, hint in pairs)
                     for outlet, pairs in self.hints.get(name, {}).items()
                 },
             )
@@ -115,7 +115,8 @@ def _load(
     events = inbox.batch(integration_id, limit)
     work = _sort(platform, inbox, integration_id, events)
     if work.seqs:
-        report = deliver(platform, integration_id, work.sent(), begin=lambda: inbox.begin(work.seqs), sleep=sleep)
+        sent = work.sent(platform.settings.as_of)
+        report = deliver(platform, integration_id, sent, begin=lambda: inbox.begin(work.seqs), sleep=sleep)
         failpoint("live.loaded")
         work.settled |= _outcomes(work, report)
     inbox.settle(work.settled)

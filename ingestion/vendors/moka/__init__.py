@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from ingestion.core.spec import Category, Connector, Cursor, Evidence, Limit, Scope, Stream, Table
+from ingestion.core.spec import (
+    Category,
+    Connector,
+    Cursor,
+    Evidence,
+    Hint,
+    Limit,
+    Scope,
+    SecretUrl,
+    Stream,
+    Table,
+    Webhooks,
+)
 from ingestion.vendors.moka import records, transport
 
 LATE_REPORT_DAYS = 7  # a void or a late device changes the report of a past day
@@ -13,6 +25,16 @@ LIBRARY = {"per_page": "100", "include_deleted": "true"}  # 100: client code, no
 ONE_DAY = {"start": "{day:%d/%m/%Y}", "end": "{day:%d/%m/%Y}"}
 REPORT_OF = {"source_outlet_id": "{outlet}", "day": "{day}", "read_until": "{until:%Y-%m-%dT%H:%M:%SZ}"}
 
+# The callbacks of advanced orderings, to URLs that an order names: unsigned, without a number or a time. They tell that
+# an order became (or ceased to be) a receipt, and the receipt is read from the API.
+WEBHOOKS = Webhooks(
+    authentic=SecretUrl(),
+    events={status: Hint("transactions") for status in ("accepted", "completed", "rejected")},
+    event_type="status",
+    outlet="outlet_id",
+    object_key="application_order_id",
+    evidence=Evidence.SPEC,
+)
 
 CONNECTOR = Connector(
     name="moka",
@@ -24,6 +46,8 @@ CONNECTOR = Connector(
     headers={"Accept": "application/json", "Content-Type": "application/json"},  # 415 without it, on GET too
     limit=Limit(per_second=2, concurrent=4, evidence=Evidence.INFERRED),
     probe="v1/profile/self",
+    live="webhooks for orders placed through the API",
+    webhooks=WEBHOOKS,
     streams=(
         Stream(
             name="outlets",

@@ -28,12 +28,14 @@ from ingestion.sandbox.clock import Clock
 from ingestion.sandbox.model import SimCheck, SimLine, SimModifier, SimOutlet, SimProduct, SimRefund
 from ingestion.sandbox.pricing import allocate
 from ingestion.sandbox.server import Request, Response, Sandbox, json_response
+from ingestion.sandbox.webhooks import Delivery
 
 if TYPE_CHECKING:
     from ingestion.sandbox.company import Company
 
 CLIENT_ID = "c4-sandbox-moka-client"
 CLIENT_SECRET = "c4-sandbox-moka-secret"
+WEBHOOK_SECRET = "c4-sandbox-moka-callbacks"
 FIRST_REFRESH_TOKEN = "c4-sandbox-moka-refresh-0"
 TOKEN_SECONDS = 15_552_000
 SCOPES = "profile report customer library transaction"
@@ -54,6 +56,7 @@ ZERO = Decimal(0)
 ONE = Decimal(1)
 CARDS = ("Credit Card", "Debit Card")
 DEFAULT_PER_PAGE = 50
+ORDERED_BY_API = ("delivery_own", "delivery_platform")
 CACHED_RECEIPTS = 20_000
 CACHED_PAGE_BYTES = 32 * 2**20
 
@@ -267,7 +270,23 @@ class MokaSandbox(Sandbox):
         )
 
     def credentials(self) -> dict[str, str]:
-        return {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}
+        return {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, "webhook_secret": WEBHOOK_SECRET}
+
+    def webhooks(self, since: datetime, until: datetime) -> Iterator[Delivery]:
+        """Callbacks of the orders that were placed through the API, here the outlets' own deliveries: `completed` when
+        the receipt is there, `rejected` when it is cancelled. Their URL was given with the order, secret and all.
+        """
+        moments = [
+            (at, number, check.number, status)
+            for number, outlet in self._outlets.items()
+            for check in self.company.checks(outlet.outlet_id)
+            if check.channel in ORDERED_BY_API
+            for at, status in ((check.known_at, "completed"), (check.void_known_at, "rejected"))
+            if at is not None and since < at <= until
+        ]
+        for at, number, order, status in sorted(moments):
+            told = {"outlet_id": number, "application_order_id": order, "status": status}
+            yield Delivery(at, json_response(told).body, {}, {"key": WEBHOOK_SECRET})
 
     def settings(self, base_url: str) -> dict[str, str]:
         return {"base_url": base_url, "business_id": str(BUSINESS_ID)}
