@@ -9,6 +9,9 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
+from assets.dbt import DbtError
+from assets.live import refresh_live
+from ingestion.core import warehouse
 from ingestion.core.live import LiveReport, load_waiting
 from ingestion.core.ops.leases import LeaseHeldError, lease
 from ingestion.core.platform import Platform
@@ -27,34 +30,48 @@ def run_receiver(settings: Settings, host: str, port: int) -> None:
 
 
 def run_live(*, once: bool, every: float, as_json: bool) -> int:
-    """Load batch after batch until interrupted; failures are tried again after growing pauses."""
+    """Load batch after batch and refresh the live marts until interrupted; failures are tried again after growing
+    pauses. Returns whether the last round failed.
+    """
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     ops = Platform.open(Settings.load()).ops
-    inbox, pause = ops.inbox, every
+    inbox, stale, pause, well = ops.inbox, False, every, True
     try:
         with lease(ops.sessions, "live", ops.now) as held:
             while not stop.is_set():
-                failed = False
-                while inbox.count("received") and not stop.is_set():
-                    held.renew()
-                    platform = Platform.open(Settings.load())  # today's configuration and time
-                    reports = load_waiting(platform, inbox)
-                    _show(reports, as_json)
-                    failed = any(report.error for report in reports)
-                    if failed or not any(report.states for report in reports):
-                        break
-                if once:
-                    return int(failed)
                 held.renew()
+                platform = Platform.open(Settings.load())  # today's configuration and time
+                reports = load_waiting(platform, inbox)
+                _show(reports, as_json)
+                stale = stale or any(report.states.get("loaded") for report in reports)
+                well = not any(report.error for report in reports)
+                if stale:
+                    held.renew()
+                    stale = not _refreshed(platform)
+                    well = well and not stale
+                if well and any(report.states for report in reports):
+                    continue  # more may have come meanwhile
+                if once:
+                    break
                 inbox.forget(KEPT)
-                pause = min(pause * 2, LONGEST_PAUSE) if failed else every
+                pause = every if well else min(pause * 2, LONGEST_PAUSE)
                 stop.wait(pause)
     except LeaseHeldError as error:
         console.print(f"[red]{error}[/red]")
         return 1
-    return 0
+    return 0 if well else 1
+
+
+def _refreshed(platform: Platform) -> bool:
+    """Bring the live marts up to date; False, with the reason told, where that failed."""
+    try:
+        refresh_live(platform)
+    except (DbtError, warehouse.WarehouseBusyError, *warehouse.SqlError) as error:
+        console.print(f"[red]the live marts are not current:[/red] {error}", highlight=False)
+        return False
+    return True
 
 
 def _show(reports: Sequence[LiveReport], as_json: bool) -> None:

@@ -925,3 +925,23 @@ def test_trial_balance_and_read_back_after_the_close(house: Warehouse, corrected
 
 def exact(value: Decimal) -> Decimal:
     return value.quantize(CENT)
+
+
+def test_live_sales_are_those_of_the_night(house: Warehouse) -> None:
+    """Catches: a sale of the live mart on another business date than the night's, a void that counts, a refund that
+    does not, a check that is counted once per tender.
+    """
+    figures = (
+        "outlet_id, business_date, local_hour, product_code, sum(local_net_sales) as net, "
+        "sum(local_gross_sales) as gross, sum(quantity) as quantity"
+    )
+    lines = house.query(
+        f"select {figures} from marts.fct_check_lines where not is_voided and line_type = 'item' "
+        "group by all order by all"
+    )
+    live = house.query(f"select {figures} from marts.live_sales group by all order by all")
+    since = house.now.date() - timedelta(days=1)
+    assert {row["business_date"] for row in live} == {day for day in house.company.dates if day >= since}
+    assert live == [row for row in lines if row["business_date"] >= since]
+    tenders = {row["tender"] for row in house.query("select distinct tender from marts.live_sales")}
+    assert tenders <= {row["tender"] for row in house.query("select distinct tender from marts.fct_check_payments")}

@@ -5,7 +5,7 @@ Everything here behaves alike on both engines; where they differ inside is told 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -81,9 +81,11 @@ def analyze(settings: Settings, dataset: str, tables: Sequence[str]) -> None:
     engine_of(settings).analyze(dataset, tables)
 
 
-def publish(settings: Settings) -> int:
-    """Show the marts as they are now to analysts and BI tools, all at once. Returns the number of tables."""
-    return engine_of(settings).publish()
+def publish(settings: Settings, only: Collection[str] = ()) -> int:
+    """Show the marts (or some, the others staying as they were published) as they are now to analysts and BI tools, all
+    at once. Returns the number of tables.
+    """
+    return engine_of(settings).publish(only)
 
 
 def published(settings: Settings) -> AbstractContextManager[Connection | None]:

@@ -7,7 +7,8 @@ the write lock, briefly; people and BI tools read the published copy, which is r
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import shutil
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,28 +75,31 @@ class DuckWarehouse:
     def analyze(self, dataset: str, tables: Sequence[str]) -> None:
         """DuckDB keeps its statistics by itself."""
 
-    def publish(self) -> int:
+    def publish(self, only: Collection[str]) -> int:
         """A reader that has the old file open keeps reading it undisturbed; the next open sees the new one."""
         target = self.settings.published_path
         target.parent.mkdir(parents=True, exist_ok=True)
         fresh = target.with_name(f".{target.name}.new")
         with self.write_lock():
             fresh.unlink(missing_ok=True)
+            if only and target.exists():
+                shutil.copyfile(target, fresh)
             connection = duckdb.connect(str(fresh))
             try:
                 connection.execute(f"attach '{_quoted(self.settings.warehouse_path)}' as warehouse (read_only)")
-                connection.execute(f"create schema {MARTS}")
+                connection.execute(f"create schema if not exists {MARTS}")
                 found = connection.execute(
                     "select table_name from information_schema.tables "
                     "where table_catalog = 'warehouse' and table_schema = ? order by 1",
                     [MARTS],
                 ).fetchall()
-                for (name,) in found:
-                    connection.execute(f'create table {MARTS}."{name}" as from warehouse.{MARTS}."{name}"')
+                names = [name for (name,) in found if not only or name in only]
+                for name in names:
+                    connection.execute(f'create or replace table {MARTS}."{name}" as from warehouse.{MARTS}."{name}"')
             finally:
                 connection.close()
             os.replace(fresh, target)
-        return len(found)
+        return len(names)
 
     @contextmanager
     def published(self) -> Iterator[Connection | None]:

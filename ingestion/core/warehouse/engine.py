@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -57,6 +57,6 @@ class Engine(Protocol):
 
     def analyze(self, dataset: str, tables: Sequence[str]) -> None: ...
 
-    def publish(self) -> int: ...
+    def publish(self, only: Collection[str]) -> int: ...
 
     def published(self) -> AbstractContextManager[Connection | None]: ...

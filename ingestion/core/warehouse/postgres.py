@@ -12,7 +12,7 @@ import io
 import json
 import logging
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -204,7 +204,7 @@ class PostgresWarehouse:
 
     # Publishing
 
-    def publish(self) -> int:
+    def publish(self, only: Collection[str]) -> int:
         """Bring the published tables to what the marts hold, in one transaction.
 
         Only rows that differ are written. The tables stay where they are, so readers in any isolation level see all
@@ -214,7 +214,9 @@ class PostgresWarehouse:
         with self.write_lock(), closing(self._open()) as raw, raw, raw.cursor() as cursor:
             cursor.execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(PUBLISHED)))
             marts, present = _columns(cursor, MARTS), _columns(cursor, PUBLISHED)
-            for name in present.keys() - marts.keys():
+            if only:
+                marts = {name: columns for name, columns in marts.items() if name in only}
+            for name in () if only else present.keys() - marts.keys():
                 cursor.execute(sql.SQL("drop table {} cascade").format(sql.Identifier(PUBLISHED, name)))
             # those that need the stronger lock come last, so that they hold it shortly
             for name in sorted(marts, key=lambda name: (present.get(name) != marts[name], name)):
