@@ -244,7 +244,10 @@ class ClosedDay(Row, frozen=True, kw_only=True):
 
 
 class Integration(msgspec.Struct, frozen=True, kw_only=True):
-    """One vendor account. `outlets` maps the vendor's own outlet id to ours; `settings` feed URL templates."""
+    """One vendor account. `outlets` maps the vendor's own outlet id to ours; `settings` feed URL templates.
+
+    What an account that `stands_in` brings counts only on days that no other account of the outlet has told whole.
+    """
 
     integration_id: str
     vendor: str
@@ -253,6 +256,7 @@ class Integration(msgspec.Struct, frozen=True, kw_only=True):
     settings: dict[str, str] = {}
     outlets: dict[str, str] = {}
     enabled: bool = True
+    stands_in: bool = False
     region: str = "id"
     per_second: float | None = None  # overrides the connector's declared limit
     concurrent: int | None = None

@@ -33,6 +33,7 @@ INTEGRATIONS = pa.schema(
         ("category", pa.string()),
         ("enabled", pa.bool_()),
         ("start_date", pa.date32()),
+        ("stands_in", pa.bool_()),
     ]
 )
 INTEGRATION_OUTLETS = pa.schema(
@@ -75,6 +76,7 @@ def reference_tables(settings: Settings, config: Config, ops: store.Ops) -> dict
                 "category": str(known[item.vendor].category),
                 "enabled": item.enabled,
                 "start_date": item.start_date,
+                "stands_in": item.stands_in,
             }
             for item in integrations
         ],

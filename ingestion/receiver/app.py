@@ -12,12 +12,14 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
+from starlette.datastructures import UploadFile
 
 from ingestion.core.config import Integration
 from ingestion.core.ops.db import reading
@@ -25,11 +27,13 @@ from ingestion.core.ops.inbox import Inbox
 from ingestion.core.platform import Platform
 from ingestion.core.registry import connectors
 from ingestion.core.spec import Connector
+from ingestion.receiver import uploads
 from ingestion.receiver.events import Refused, Secrets, read_event
 
 PREFIX = "/api/v1/integrations"
 MAX_BODY = 4 * 2**20  # bytes of an event; Toast's can exceed 600 KB
 BODY_SECONDS = 10.0  # for a body to arrive
+MAX_UPLOAD = 50 * 2**20
 IN_FLIGHT = 200  # authentic events of one account that wait for their commit
 RETRY_AFTER = {"Retry-After": "1"}
 
@@ -111,7 +115,37 @@ def create_app(
         await holder(platform, request, "stats")
         return JSONResponse(await asyncio.to_thread(_stats, inbox, doors))
 
+    @app.post(f"{PREFIX}/upload-csv")
+    async def upload_csv(request: Request) -> JSONResponse:
+        who = await holder(platform, request, "upload")
+        told = request.headers.get("content-length", "")
+        if not told.isdigit():
+            raise Refused(411, "send it with a Content-Length")
+        if int(told) > MAX_UPLOAD:
+            raise Refused(413, f"larger than {MAX_UPLOAD} bytes")
+        if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+            raise Refused(415, "send multipart/form-data with `mapping` and `file`")
+        async with request.form(max_files=1, max_fields=5) as form:
+            mapping, file = form.get("mapping"), form.get("file")
+            if not isinstance(mapping, str):
+                raise Refused(400, "required, but missing", "mapping")
+            if not isinstance(file, UploadFile):
+                raise Refused(400, "required, but missing", "file")
+            read = partial(uploads.upload, platform, mapping, file.filename or "", file.file, now(), who)
+            return _uploaded(await asyncio.to_thread(read))
+
+    @app.post(f"{PREFIX}/day-totals")
+    async def day_totals(request: Request) -> JSONResponse:
+        who = await holder(platform, request, "manual")
+        content = await read_body(request, max_body, "application/json")
+        return _uploaded(await asyncio.to_thread(uploads.enter_day, platform, content, now(), who))
+
     return app
+
+
+def _uploaded(told: dict[str, Any]) -> JSONResponse:
+    """What became of a file: 200 with the rows that did not fit, 422 when nothing of it was taken."""
+    return JSONResponse(told, 422 if told["status"] in ("rejected", "failed") else 200)
 
 
 def addressed(

@@ -38,26 +38,28 @@ class ImportReport:
     error: str = ""
 
 
-def import_file(settings: Settings, path: Path, mapping_path: Path) -> ImportReport:
+def import_file(settings: Settings, path: Path, mapping_path: Path, *, stands_in: bool = False) -> ImportReport:
     """Load one file. The same file twice counts once; new content under the same name replaces the old.
+
+    What `stands_in` is for days that the outlet's own integration has not told: it counts until that has.
 
     Raises ConfigError when the mapping or the company's configuration is wrong.
     """
     if not path.is_file():
         raise ConfigError(f"{path}: there is no such file")
     mapping = load_mapping(mapping_path)
-    settings = register(settings, mapping)
-    integration_id = integration_of(mapping)
+    settings = register(settings, mapping, stands_in=stands_in)
+    integration_id = integration_of(mapping, stands_in=stands_in)
     platform = _with_file(Platform.open(settings), integration_id, path, mapping_path)
     report = sync(platform, integration_id)
     return _report(platform, report, path.name)
 
 
-def integration_of(mapping: Mapping) -> str:
-    return f"import-{mapping.name}"
+def integration_of(mapping: Mapping, *, stands_in: bool = False) -> str:
+    return f"{'upload' if stands_in else 'import'}-{mapping.name}"
 
 
-def register(settings: Settings, mapping: Mapping) -> Settings:
+def register(settings: Settings, mapping: Mapping, *, stands_in: bool = False) -> Settings:
     """Make the import's integration, and what its mapping defines, part of the company's configuration."""
     settings = _own_company(settings, mapping)
     outlets = {outlet.source or outlet.outlet_id: outlet.outlet_id for outlet in mapping.outlets}
@@ -68,12 +70,13 @@ def register(settings: Settings, mapping: Mapping) -> Settings:
         entities = tuple(entity.entity_id for entity in configured.entities)
     registration = Registration(
         integration=Integration(
-            integration_id=integration_of(mapping),
+            integration_id=integration_of(mapping, stands_in=stands_in),
             vendor="files",
             entity_ids=entities,
             start_date=BEGINNING,
             outlets=outlets,
             enabled=False,  # a one-off: no further days are expected of it
+            stands_in=stands_in,
         ),
         entities=(mapping.entity_row,) if mapping.entity_row else (),
         outlets=mapping.outlet_rows,
@@ -81,9 +84,9 @@ def register(settings: Settings, mapping: Mapping) -> Settings:
     )
     folder = settings.config / "imports"
     folder.mkdir(exist_ok=True)
-    fresh = folder / f".{integration_of(mapping)}.new"
+    fresh = folder / f".{registration.integration.integration_id}.new"
     fresh.write_bytes(msgspec.yaml.encode(registration))
-    fresh.replace(folder / f"{integration_of(mapping)}.yaml")
+    fresh.replace(folder / f"{registration.integration.integration_id}.yaml")
     return settings
 
 

@@ -2,6 +2,8 @@
 
 -- Checks at their outlet and business date, check-level amounts local and in functional currency. A check of an outlet
 -- or an integration that configuration does not know has no outlet_id: it stands in mapping_exceptions and nowhere else.
+-- Checks of a stand-in (totals entered or files uploaded while a till's integration was down) count in the place of the
+-- till's own until those of the day are complete, and never beside them.
 with located as (
     select
         c.integration_id,
@@ -24,6 +26,7 @@ with located as (
         c.updated_at,
         m.outlet_id,
         i.vendor,
+        coalesce(i.stands_in, false) as stands_in,
         {{ utc_date('c.opened_at') }} as utc_date
     from {{ ref('int_unified__checks') }} as c
     left join {{ source('raw_c4', 'integrations') }} as i
@@ -42,6 +45,29 @@ placed as (
         and w.utc_date = l.utc_date
         and l.opened_at >= w.starts_at
         and l.opened_at < w.ends_at
+),
+
+told_until as (
+    select m.outlet_id, max(w.complete_until) as complete_until
+    from {{ source('raw_c4', 'watermarks') }} as w
+    inner join {{ source('raw_c4', 'integration_outlets') }} as m
+        on m.integration_id = w.integration_id
+        and w.source_outlet_id in (m.source_outlet_id, '')
+    inner join {{ source('raw_c4', 'integrations') }} as i
+        on i.integration_id = w.integration_id
+        and not coalesce(i.stands_in, false)
+    where w.marks_complete
+    group by m.outlet_id
+),
+
+stand_ins as (
+    select s.outlet_id, s.business_date, coalesce(t.complete_until >= c.ends_at, false) as is_replaced
+    from (select distinct outlet_id, business_date from placed where stands_in and outlet_id is not null) as s
+    left join {{ ref('int_outlets__calendar') }} as c
+        on c.outlet_id = s.outlet_id
+        and c.business_date = s.business_date
+    left join told_until as t
+        on t.outlet_id = s.outlet_id
 )
 
 select
@@ -85,3 +111,7 @@ from placed as p
 left join {{ ref('int_outlets__calendar') }} as d
     on d.outlet_id = p.outlet_id
     and d.business_date = p.business_date
+left join stand_ins as s
+    on s.outlet_id = p.outlet_id
+    and s.business_date = p.business_date
+where s.outlet_id is null or p.stands_in <> s.is_replaced

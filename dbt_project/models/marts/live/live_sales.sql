@@ -18,6 +18,7 @@ with recent as (
     from {{ ref('int_unified__checks') }} as c
     inner join {{ source('raw_c4', 'integrations') }} as i
         on i.integration_id = c.integration_id
+        and not coalesce(i.stands_in, false)
     inner join {{ source('raw_c4', 'integration_outlets') }} as m
         on m.integration_id = c.integration_id
         and m.source_outlet_id = c.source_outlet_id
