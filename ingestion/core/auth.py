@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
 
 import requests
@@ -77,9 +77,17 @@ class TokenAuth(AuthConfigBase):
         """`access_token` and `expires_in` (seconds) of a 200 answer, for vendors with names of their own."""
         return answer
 
+    def _asked(self) -> Mapping[str, str]:
+        """The form of the next request."""
+        return self._form
+
+    def _kept(self, grant: Mapping[str, Any]) -> None:
+        """What else a grant brings, before its access token is used."""
+
     def _ask(self, session: SafeSession) -> requests.Response:
         """The token endpoint's answer, for flows with steps before it; a step that is refused is the answer."""
-        body: dict[str, Any] = {"json": self._form} if self._as_json else {"data": self._form}
+        form = self._asked()
+        body: dict[str, Any] = {"json": form} if self._as_json else {"data": form}
         return session.post(self._token_url, auth=self._basic_client, timeout=TOKEN_TIMEOUT, **body)
 
     def _obtain(self) -> None:
@@ -101,8 +109,43 @@ class TokenAuth(AuthConfigBase):
         if answer.status_code != 200 or not token.get("access_token"):
             reason = token.get("error", "no access_token") if isinstance(token, Mapping) else f"{answer.status_code}"
             raise AccessError(f"the token endpoint refused the credentials: {reason}", answer.status_code)
+        self._kept(token)
         self._token = str(token["access_token"])
         self._ends = self._clock() + max(float(token.get("expires_in") or 3600) - EXPIRY_MARGIN, 1.0)
+
+
+class RefreshTokenAuth(TokenAuth):
+    """OAuth 2 refresh token grant. Where a refresh token ends with its use, the answer brings the next one.
+
+    The next one is put into `credentials` before the access token is used, so it outlives this process if that
+    mapping keeps its values. If another process has used the token meanwhile, the one that it has stored is tried once.
+    """
+
+    def __init__(
+        self, token_url: str, credentials: MutableMapping[str, str], *, as_json: bool = False, basic: bool = False
+    ) -> None:
+        client = (credentials["client_id"], credentials["client_secret"])
+        super().__init__(token_url, {}, as_json=as_json, basic_client=client if basic else None)
+        self._credentials = credentials
+
+    def _asked(self) -> Mapping[str, str]:
+        names = ("refresh_token",) if self._basic_client else ("client_id", "client_secret", "refresh_token")
+        return {"grant_type": "refresh_token"} | {name: self._credentials[name] for name in names}
+
+    def _kept(self, grant: Mapping[str, Any]) -> None:
+        if following := grant.get("refresh_token"):
+            self._credentials["refresh_token"] = str(following)
+
+    def _obtain(self) -> None:
+        used = self._credentials["refresh_token"]
+        try:
+            super()._obtain()
+        except AccessError as error:
+            if (reload := getattr(self._credentials, "reload", None)) is not None:
+                reload()
+            if self._credentials["refresh_token"] == used:
+                raise AccessError("the refresh token is not accepted: authorise the app again", error.status) from None
+            super()._obtain()
 
 
 def client_credentials(

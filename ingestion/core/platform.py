@@ -26,6 +26,10 @@ class RotatingCredentials(dict[str, str]):
         super().__init__(ops.credentials(integration_id))
         self._ops, self._integration_id = ops, integration_id
 
+    def reload(self) -> None:
+        """Take over what another process has stored."""
+        self.update(self._ops.credentials(self._integration_id))
+
     def __setitem__(self, name: str, value: str) -> None:
         super().__setitem__(name, value)
         self._ops.set_credentials(self._integration_id, self, who="token rotation")

@@ -198,6 +198,29 @@ class Webhooks:
 
 
 @dataclass(frozen=True, slots=True)
+class OAuth:
+    """OAuth 2 authorisation code grant (RFC 6749), by which a person connects an account in the browser.
+
+    URLs are templates over the integration's settings, `base_url` and `defaults` (which may name `base_url`). The
+    client is known by HTTP Basic with form bodies, or by its id and secret in JSON bodies.
+    """
+
+    authorize_url: str
+    token_url: str
+    scopes: str
+    revoke_url: str = ""
+    pkce: bool = False
+    client: Literal["basic", "json"] = "basic"
+    defaults: Mapping[str, str] = field(default_factory=dict)
+    evidence: Evidence = Evidence.DOCS
+
+    def url(self, template: str, base_url: str, settings: Mapping[str, str]) -> str:
+        base = settings.get("base_url", base_url)
+        defaults = {name: value.format(base_url=base) for name, value in self.defaults.items()}
+        return template.format_map({"base_url": base, **defaults, **settings})
+
+
+@dataclass(frozen=True, slots=True)
 class Connector:
     """A vendor system. `name` is the public vendor name; `slug` is the form used in code and table names."""
 
@@ -215,6 +238,7 @@ class Connector:
     journals_evidence: Evidence | None = None
     live: str = ""  # webhooks, polling, socket ... where the connector has a live path
     webhooks: Webhooks | None = None
+    oauth: OAuth | None = None
     business_errors: Callable[[Any], str | None] | None = None  # the vendor's words in an answer, 200 included
     readback: tuple[str, ...] = ()  # streams that read posted journals back
 

@@ -28,6 +28,7 @@ from ingestion.core.platform import Platform
 from ingestion.core.registry import connectors
 from ingestion.core.spec import Connector
 from ingestion.receiver import uploads
+from ingestion.receiver.connect import Connections
 from ingestion.receiver.events import Refused, Secrets, read_event
 
 PREFIX = "/api/v1/integrations"
@@ -66,10 +67,20 @@ def utc_now() -> datetime:
 
 
 def create_app(
-    platform: Platform, *, in_flight: int = IN_FLIGHT, max_body: int = MAX_BODY, now: Callable[[], datetime] = utc_now
+    platform: Platform,
+    *,
+    public_url: str = "",
+    in_flight: int = IN_FLIGHT,
+    max_body: int = MAX_BODY,
+    now: Callable[[], datetime] = utc_now,
 ) -> FastAPI:
-    """The service over one company's platform. `now` is what signed timestamps are held against."""
+    """The service over one company's platform.
+
+    `public_url` is how the world reaches it (a proxy's address), for OAuth callbacks; without it the address that a
+    request came to. `now` is what signed timestamps and the ten minutes of an OAuth state are held against.
+    """
     inbox, secrets, doors = platform.ops.inbox, Secrets(platform), Doors(in_flight)
+    connections = Connections(platform, now)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -139,6 +150,24 @@ def create_app(
         who = await holder(platform, request, "manual")
         content = await read_body(request, max_body, "application/json")
         return _uploaded(await asyncio.to_thread(uploads.enter_day, platform, content, now(), who))
+
+    @app.post(f"{PREFIX}/oauth/{{integration_id}}/start")
+    async def oauth_start(request: Request, integration_id: str) -> JSONResponse:
+        who = await holder(platform, request, "connect")
+        callback = f"{(public_url or str(request.base_url)).rstrip('/')}{PREFIX}/oauth/callback"
+        url = await asyncio.to_thread(connections.start, integration_id, callback, who)
+        return JSONResponse({"authorize_url": url, "redirect_uri": callback})
+
+    @app.get(f"{PREFIX}/oauth/callback")
+    async def oauth_callback(state: str = "", code: str = "", error: str = "") -> JSONResponse:
+        connected = await asyncio.to_thread(connections.finish, state, code, error)
+        return JSONResponse({"status": "connected", "integration_id": connected})
+
+    @app.delete(f"{PREFIX}/oauth/{{integration_id}}")
+    async def oauth_revoke(request: Request, integration_id: str) -> JSONResponse:
+        who = await holder(platform, request, "connect")
+        ended = await asyncio.to_thread(connections.revoke, integration_id, who)
+        return JSONResponse({"status": "revoked" if ended else "was not connected", "integration_id": integration_id})
 
     return app
 

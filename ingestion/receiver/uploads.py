@@ -141,7 +141,7 @@ def _mapping(platform: Platform, name: str) -> Path:
 
 
 def _errors(platform: Platform, report: ImportReport, name: str) -> list[dict[str, Any]]:
-    """The rows of the file that did not fit: row (as a spreadsheet numbers them, 0 for the whole file), field and rule."""
+    """What did not fit: row (as a spreadsheet numbers them, 0 for the whole file), field and rule."""
     found: list[dict[str, Any]] = []
     for row in platform.ops.rejects(status="open"):
         file, _, number = str(row["record_key"]).rpartition("#")

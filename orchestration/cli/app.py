@@ -104,11 +104,12 @@ def night(
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on; put a TLS proxy in front of it.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8400,
+    public_url: Annotated[str, typer.Option(help="How vendors and browsers reach it, for OAuth callbacks.")] = "",
 ) -> None:
     """Receive webhooks, uploads and OAuth callbacks until interrupted."""
     from orchestration.cli.live import run_receiver
 
-    run_receiver(Settings.load(), host, port)
+    run_receiver(Settings.load(), host, port, public_url)
 
 
 @app.command()

@@ -22,11 +22,11 @@ KEPT = timedelta(days=30)  # that a loaded event stays in the inbox
 LONGEST_PAUSE = 300.0  # seconds between two tries while nothing can be loaded
 
 
-def run_receiver(settings: Settings, host: str, port: int) -> None:
+def run_receiver(settings: Settings, host: str, port: int, public_url: str) -> None:
     from ingestion.receiver.app import create_app
     from ingestion.receiver.server import run
 
-    run(create_app(Platform.open(settings)), host, port)
+    run(create_app(Platform.open(settings), public_url=public_url), host, port)
 
 
 def run_live(*, once: bool, every: float, as_json: bool) -> int:

@@ -71,7 +71,9 @@ def test_good_rows_load_and_bad_ones_are_named(counter: Counter) -> None:
     assert answer.status_code == 200, answer.text
     told = answer.json()
     assert (told["status"], told["integration_id"]) == ("loaded", "upload-generic-checks")
-    assert {(error["row"], error["field"]) for error in told["errors"]} == {(4, "price"), (5, "sku")}, "as a spreadsheet numbers them"
+    assert {(error["row"], error["field"]) for error in told["errors"]} == {(4, "price"), (5, "sku")}, (
+        "as a spreadsheet numbers them"
+    )
     assert told["rejected_rows"] == 2
     assert [(check["check_number"], check["net_sales"]) for check in counter.checks()] == [
         ("1", Decimal(63000)),

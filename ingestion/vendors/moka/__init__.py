@@ -11,6 +11,7 @@ from ingestion.core.spec import (
     Evidence,
     Hint,
     Limit,
+    OAuth,
     Scope,
     SecretUrl,
     Stream,
@@ -48,6 +49,15 @@ CONNECTOR = Connector(
     probe="v1/profile/self",
     live="webhooks for orders placed through the API",
     webhooks=WEBHOOKS,
+    oauth=OAuth(
+        authorize_url="{oauth_url}/oauth/authorize",
+        token_url="{oauth_url}/oauth/token",  # noqa: S106 - an address
+        revoke_url="{oauth_url}/oauth/revoke",
+        scopes="profile library report transaction",
+        client="json",
+        defaults={"oauth_url": "{base_url}"},
+        evidence=Evidence.SPEC,
+    ),
     streams=(
         Stream(
             name="outlets",

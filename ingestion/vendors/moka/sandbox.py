@@ -256,6 +256,7 @@ class MokaSandbox(Sandbox):
         self._tokens: set[str] = set()
         self._refresh_token = FIRST_REFRESH_TOKEN
         self._granted = 0
+        self._codes: dict[str, str] = {}  # authorisation code -> where it was sent to
         self._now = clock.now()
         self._receipts: OrderedDict[int, list[tuple[float, SimCheck]]] = OrderedDict()
         self._days: dict[int, dict[date, DayTotals]] = {}
@@ -299,6 +300,10 @@ class MokaSandbox(Sandbox):
             self._tokens.clear()
 
     def handle(self, request: Request) -> Response:
+        if (request.method, request.path) == ("GET", "/oauth/authorize"):
+            return self._authorize(request)
+        if (request.method, request.path) == ("POST", "/oauth/revoke"):
+            return self._revoke(request)
         if (request.method, request.path) == ("POST", "/oauth/token"):
             return self._grant(request)
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
@@ -320,6 +325,27 @@ class MokaSandbox(Sandbox):
 
     # OAuth
 
+    def _authorize(self, request: Request) -> Response:
+        """The merchant's consent page; this merchant consents at once."""
+        if request.arg("client_id") != CLIENT_ID or request.arg("response_type") != "code":
+            return json_response({"error": "invalid_client"}, 401)
+        with self.lock:
+            self._granted += 1
+            code = f"c4-sandbox-moka-code-{self._granted}"
+            self._codes[code] = request.arg("redirect_uri")
+        answer = urlencode({"code": code, "state": request.arg("state")})
+        return Response(302, headers={"Location": f"{request.arg('redirect_uri')}?{answer}"})
+
+    def _revoke(self, request: Request) -> Response:
+        form = request.json()
+        if (form.get("client_id"), form.get("client_secret")) != (CLIENT_ID, CLIENT_SECRET):
+            return json_response({"error": "invalid_client"}, 401)
+        with self.lock:
+            if form.get("token") == self._refresh_token:
+                self._refresh_token = ""
+                self._tokens.clear()
+        return json_response({})
+
     def _grant(self, request: Request) -> Response:
         try:
             form = request.json()
@@ -328,7 +354,9 @@ class MokaSandbox(Sandbox):
         client = (form.get("client_id"), form.get("client_secret")) == (CLIENT_ID, CLIENT_SECRET)
         kind = form.get("grant_type")
         with self.lock:
-            rotates = kind == "refresh_token" and form.get("refresh_token") == self._refresh_token
+            rotates = kind == "refresh_token" and form.get("refresh_token") == (self._refresh_token or None)
+            if kind == "authorization_code":
+                rotates = self._codes.pop(str(form.get("code")), None) == form.get("redirect_uri") is not None
             if not client or not (rotates or kind == "client_credentials"):
                 return json_response(
                     {"error": "invalid_grant", "error_description": "The provided authorization grant is invalid."}, 401

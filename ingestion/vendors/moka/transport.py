@@ -1,20 +1,18 @@
-"""Where Moka is odd: paging by time through a foreign URL, a report in groups, refresh tokens that rotate."""
+"""Where Moka is odd: paging by time through a foreign URL, a report in groups."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, MutableMapping
 from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
-import requests
 from dlt.sources.helpers.rest_client.auth import AuthConfigBase
 from requests import Request, Response
 
-from ingestion.core.auth import EXPIRY_MARGIN, TOKEN_TIMEOUT, TokenAuth, client_credentials
-from ingestion.core.errors import AccessError, PageError, RetriableError
+from ingestion.core.auth import RefreshTokenAuth, client_credentials
+from ingestion.core.errors import AccessError, PageError
 from ingestion.core.paging import BasePaginator, PageNumberPaginator
 
 TIE_MARGIN = Decimal("0.001")  # seconds; times are sent in milliseconds
@@ -68,12 +66,6 @@ class LatestTransactionsPaginator(BasePaginator):
         request.params = {**params, "until": str(self._until)}
 
 
-class _Grant(msgspec.Struct):
-    access_token: str
-    refresh_token: str
-    expires_in: float  # seconds, although the document calls it a time
-
-
 class _Methods(msgspec.Struct):
     cash_or_card: list[msgspec.Raw] = []
     invoice: list[msgspec.Raw] = []
@@ -103,37 +95,6 @@ def payment_methods_rows(content: bytes) -> Iterator[bytes]:
     )
 
 
-class RefreshTokenAuth(TokenAuth):
-    """OAuth 2 refresh token grant. A refresh token ends with its use; the answer brings the next one.
-
-    The next one is put into `credentials` before the access token is used, so it outlives this process if that
-    mapping keeps its values. Raises AccessError when the token is refused, RetriableError when nobody answers.
-    """
-
-    def __init__(self, token_url: str, credentials: MutableMapping[str, str]) -> None:
-        super().__init__(token_url, {"grant_type": "refresh_token"}, as_json=True)
-        self._credentials = credentials
-
-    def _obtain(self) -> None:
-        names = ("client_id", "client_secret", "refresh_token")
-        form = self._form | {name: self._credentials[name] for name in names}
-        try:
-            answer = requests.post(self._token_url, json=form, timeout=TOKEN_TIMEOUT)
-        except requests.RequestException as error:
-            raise RetriableError(f"the token endpoint did not answer ({type(error).__name__})") from error
-        if answer.status_code == 429 or answer.status_code >= 500:
-            raise RetriableError(f"the token endpoint answered {answer.status_code}", answer.status_code)
-        if answer.status_code != 200:
-            raise AccessError("the refresh token is not accepted: authorise the app again", answer.status_code)
-        try:
-            grant = msgspec.json.decode(answer.content, type=_Grant)
-        except msgspec.DecodeError as error:
-            raise RetriableError(f"the token endpoint's answer is no grant: {error}", answer.status_code) from error
-        self._credentials["refresh_token"] = grant.refresh_token
-        self._token = grant.access_token
-        self._ends = time.monotonic() + max(grant.expires_in - EXPIRY_MARGIN, 1.0)
-
-
 def moka_auth(credentials: Mapping[str, str], settings: Mapping[str, str], base_url: str) -> AuthConfigBase:
     """The refresh token grant where there is a `refresh_token`, else client credentials (private apps).
 
@@ -143,5 +104,5 @@ def moka_auth(credentials: Mapping[str, str], settings: Mapping[str, str], base_
     if "refresh_token" in credentials:
         if not isinstance(credentials, MutableMapping):
             raise AccessError("a refresh token needs credentials that can keep the next one")
-        return RefreshTokenAuth(token_url, credentials)
+        return RefreshTokenAuth(token_url, credentials, as_json=True)
     return client_credentials(token_url, credentials["client_id"], credentials["client_secret"], as_json=True)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from ingestion.core.auth import client_credentials
-from ingestion.core.spec import Category, Connector, Cursor, Evidence, Limit, Stream, Table
+from ingestion.core.spec import Category, Connector, Cursor, Evidence, Limit, OAuth, Stream, Table
 from ingestion.vendors.xero.journals import XeroJournals
 from ingestion.vendors.xero.records import (
     Account,
@@ -19,22 +18,21 @@ from ingestion.vendors.xero.records import (
     TrackingCategory,
     TrackingOption,
 )
-from ingestion.vendors.xero.transport import API, read_budgets, read_pages
-
-IDENTITY = "https://identity.xero.com"
-SCOPES = "accounting.settings.read accounting.contacts.read accounting.budgets.read accounting.manualjournals"
+from ingestion.vendors.xero.transport import API, IDENTITY, SCOPES, read_budgets, read_pages, xero_auth
 
 CONNECTOR = Connector(
     name="xero",
     category=Category.ACCOUNTING,
     title="Xero",
     base_url="https://api.xero.com",
-    auth=lambda credentials, settings, _: client_credentials(
-        f"{settings.get('identity_url', IDENTITY)}/connect/token",
-        credentials["client_id"],
-        credentials["client_secret"],
-        scope=settings.get("scopes", SCOPES),
-        basic=True,
+    auth=xero_auth,
+    oauth=OAuth(
+        authorize_url="{login_url}/identity/connect/authorize",
+        token_url="{identity_url}/connect/token",  # noqa: S106 - an address
+        revoke_url="{identity_url}/connect/revocation",
+        scopes=f"offline_access {SCOPES}",
+        pkce=True,
+        defaults={"login_url": "https://login.xero.com", "identity_url": IDENTITY},
     ),
     credential_fields=("client_id", "client_secret"),
     headers={"Accept": "application/json", "xero-tenant-id": "{tenant_id}"},  # the default is XML

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlencode
 from uuid import NAMESPACE_URL, UUID, uuid5
 from xml.sax.saxutils import escape
 
@@ -52,6 +52,9 @@ SCOPES = {
     "Budgets": "accounting.budgets",
     "ManualJournals": "accounting.manualjournals",
 }
+CONNECTED = (  # what the person who connects the app consents to
+    "offline_access accounting.settings.read accounting.contacts.read accounting.budgets.read accounting.manualjournals"
+)
 CLASSES = {
     "BANK": "ASSET",
     "CURRENT": "ASSET",
@@ -97,6 +100,8 @@ class XeroSandbox(Sandbox):
         self._posted: list[Item] = []
         self._tokens: dict[str, tuple[datetime, frozenset[str]]] = {}
         self._tokens_made = 0
+        self._codes: dict[str, tuple[str, str]] = {}  # authorisation code -> redirect URI, PKCE challenge
+        self._refresh_token = ""
         self._replies: dict[str, tuple[bytes, Response, datetime]] = {}
         self._locks: dict[str, date] = {}
         self._minute = (LONG_AGO, 0)
@@ -108,6 +113,7 @@ class XeroSandbox(Sandbox):
         return {
             "base_url": base_url,
             "identity_url": base_url,
+            "login_url": base_url,
             "tenant_id": self.tenant_id,
             "tracking_category": CATEGORY,
         }
@@ -160,6 +166,10 @@ class XeroSandbox(Sandbox):
         with self.lock:
             if request.path == "/connect/token" and request.method == "POST":
                 return self._token(request)
+            if request.path == "/identity/connect/authorize":
+                return self._authorize(request)
+            if request.path == "/connect/revocation" and request.method == "POST":
+                return self._revoke(request)
             if not request.path.startswith(API):
                 return Response(404, b"The resource you're looking for cannot be found", "text/plain")
             name, _, key = request.path.removeprefix(API).rstrip("/").partition("/")
@@ -168,11 +178,43 @@ class XeroSandbox(Sandbox):
                 return Response(200, _xml("Response", json.loads(answer.body)).encode(), "text/xml", answer.headers)
             return answer
 
+    def _authorize(self, request: Request) -> Response:
+        """The login page; this person logs in and consents at once."""
+        if request.arg("client_id") != CLIENT_ID or request.arg("code_challenge_method", "S256") != "S256":
+            return json_response({"error": "unauthorized_client"}, 400)
+        self._tokens_made += 1
+        code = _id("code", str(self._tokens_made))
+        self._codes[code] = (request.arg("redirect_uri"), request.arg("code_challenge"))
+        answer = urlencode({"code": code, "state": request.arg("state")})
+        return Response(302, headers={"Location": f"{request.arg('redirect_uri')}?{answer}"})
+
+    def _revoke(self, request: Request) -> Response:
+        if parse_qs(request.body.decode()).get("token") == [self._refresh_token]:
+            self._refresh_token = ""
+        return Response(200)
+
+    def _granted(self, form: dict[str, str]) -> bool:
+        """Whether a code or a refresh token is good; either is good once."""
+        if form.get("grant_type") == "refresh_token":
+            return form.get("refresh_token", "") == self._refresh_token != ""
+        sent_to, challenge = self._codes.pop(form.get("code", ""), ("", ""))
+        digest = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
+        proof = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+        return sent_to != "" and sent_to == form.get("redirect_uri") and challenge in ("", proof)
+
     def _token(self, request: Request) -> Response:
         form = {name: values[0] for name, values in parse_qs(request.body.decode()).items()}
         client = base64.b64encode(f"{CLIENT_ID}:{CLIENT_SECRET}".encode()).decode()
         if request.headers.get("Authorization") != f"Basic {client}":
             return json_response({"error": "invalid_client"}, 400)
+        if form.get("grant_type") in ("authorization_code", "refresh_token"):
+            if not self._granted(form):
+                return json_response({"error": "invalid_grant"}, 400)
+            self._tokens_made += 1
+            token, self._refresh_token = _id("token", str(self._tokens_made)), _id("refresh", str(self._tokens_made))
+            self._tokens[token] = (self.clock.now() + TOKEN_LIFE, frozenset(CONNECTED.split()))
+            told = {"expires_in": int(TOKEN_LIFE.total_seconds()), "token_type": "Bearer", "scope": CONNECTED}
+            return json_response({"access_token": token, "refresh_token": self._refresh_token, **told})
         if form.get("grant_type") != "client_credentials":
             return json_response({"error": "unsupported_grant_type"}, 400)
         scopes = frozenset(form.get("scope", "").split())

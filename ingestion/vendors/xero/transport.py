@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from datetime import date, timedelta
 from typing import Any
 
 import msgspec
 
-from ingestion.core.errors import PageError
+from ingestion.core.auth import RefreshTokenAuth, TokenAuth, client_credentials
+from ingestion.core.errors import AccessError, PageError
 from ingestion.core.fetch import FetchContext, Page, fill
 from ingestion.core.http import ApiClient
 
 API = "api.xro/2.0"
+IDENTITY = "https://identity.xero.com"
+SCOPES = "accounting.settings.read accounting.contacts.read accounting.budgets.read accounting.manualjournals"
 PAGE_SIZE = 500  # the vendor allows 1000; with lines this is about 1 MB
 NOT_MODIFIED = 304
 
@@ -31,6 +34,17 @@ class _BudgetId(msgspec.Struct):
 
 class _BudgetList(msgspec.Struct, rename="pascal"):
     budgets: list[_BudgetId]
+
+
+def xero_auth(credentials: Mapping[str, str], settings: Mapping[str, str], _: str) -> TokenAuth:
+    """The refresh token of an app that a person has connected, else client credentials (custom connections)."""
+    token_url = f"{settings.get('identity_url', IDENTITY)}/connect/token"
+    if "refresh_token" in credentials:
+        if not isinstance(credentials, MutableMapping):
+            raise AccessError("a refresh token needs credentials that can keep the next one")
+        return RefreshTokenAuth(token_url, credentials, basic=True)
+    client, secret = credentials["client_id"], credentials["client_secret"]
+    return client_credentials(token_url, client, secret, scope=settings.get("scopes", SCOPES), basic=True)
 
 
 def pages(
