@@ -18,12 +18,13 @@ from tests.stand import Stand, company
 from tests.tills import staged
 
 API = "/api/v1/integrations"
-GENERIC = """outlet_id,business_date,time,check_number,sku,product,category,quantity,price,discount,tax,service_charge,channel,tender
-JKT-001,2026-04-04,12:30,1,KOPI,Kopi Susu,Coffee,2,25000,5000,4500,,Dine In,Cash
-JKT-001,2026-04-04,12:30,1,ROTI,Roti Bakar,Food,1,18000,,1800,,Dine In,Cash
-JKT-001,2026-04-04,13:05,2,KOPI,Kopi Susu,Coffee,1,a lot,,2500,,Dine In,QRIS
-JKT-001,2026-04-04,13:10,3,,Air Mineral,Drinks,1,8000,,800,,Dine In,QRIS
-JKT-001,2026-04-04,13:12,4,TEH,Es Teh,Drinks,1,9000,,900,,Dine In,QRIS
+GENERIC = """\
+outlet_id,business_date,time,check_number,sku,product,quantity,price,discount,tax,service_charge,channel,tender,category
+JKT-001,2026-04-04,12:30,1,KOPI,Kopi Susu,2,25000,5000,4500,,Dine In,Cash,Coffee
+JKT-001,2026-04-04,12:30,1,ROTI,Roti Bakar,1,18000,,1800,,Dine In,Cash,Food
+JKT-001,2026-04-04,13:05,2,KOPI,Kopi Susu,1,a lot,,2500,,Dine In,QRIS,Coffee
+JKT-001,2026-04-04,13:10,3,,Air Mineral,1,8000,,800,,Dine In,QRIS,Drinks
+JKT-001,2026-04-04,13:12,4,TEH,Es Teh,1,9000,,900,,Dine In,QRIS,Drinks
 """
 DAY = {
     "outlet_id": "JKT-001",
@@ -71,9 +72,8 @@ def test_good_rows_load_and_bad_ones_are_named(counter: Counter) -> None:
     assert answer.status_code == 200, answer.text
     told = answer.json()
     assert (told["status"], told["integration_id"]) == ("loaded", "upload-generic-checks")
-    assert {(error["row"], error["field"]) for error in told["errors"]} == {(4, "price"), (5, "sku")}, (
-        "as a spreadsheet numbers them"
-    )
+    errors = {(error["row"], error["field"]) for error in told["errors"]}
+    assert errors == {(4, "price"), (5, "sku")}, "rows as a spreadsheet numbers them"
     assert told["rejected_rows"] == 2
     assert [(check["check_number"], check["net_sales"]) for check in counter.checks()] == [
         ("1", Decimal(63000)),
