@@ -4,38 +4,15 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from ingestion.core.spec import (
-    Category,
-    Connector,
-    Cursor,
-    Evidence,
-    Hint,
-    Limit,
-    OAuth,
-    Scope,
-    SecretUrl,
-    Stream,
-    Table,
-    Webhooks,
-)
+from ingestion.core.spec import Category, Connector, Cursor, Evidence, Limit, Scope, Stream, Table
 from ingestion.vendors.moka import records, transport
+from ingestion.vendors.moka.connect import OAUTH, WEBHOOKS
 
 LATE_REPORT_DAYS = 7  # a void or a late device changes the report of a past day
 
 LIBRARY = {"per_page": "100", "include_deleted": "true"}  # 100: client code, no maximum is published
 ONE_DAY = {"start": "{day:%d/%m/%Y}", "end": "{day:%d/%m/%Y}"}
 REPORT_OF = {"source_outlet_id": "{outlet}", "day": "{day}", "read_until": "{until:%Y-%m-%dT%H:%M:%SZ}"}
-
-# The callbacks of advanced orderings, to URLs that an order names: unsigned, without a number or a time. They tell that
-# an order became (or ceased to be) a receipt, and the receipt is read from the API.
-WEBHOOKS = Webhooks(
-    authentic=SecretUrl(),
-    events={status: Hint("transactions") for status in ("accepted", "completed", "rejected")},
-    event_type="status",
-    outlet="outlet_id",
-    object_key="application_order_id",
-    evidence=Evidence.SPEC,
-)
 
 CONNECTOR = Connector(
     name="moka",
@@ -49,15 +26,7 @@ CONNECTOR = Connector(
     probe="v1/profile/self",
     live="webhooks for orders placed through the API",
     webhooks=WEBHOOKS,
-    oauth=OAuth(
-        authorize_url="{oauth_url}/oauth/authorize",
-        token_url="{oauth_url}/oauth/token",  # noqa: S106 - an address
-        revoke_url="{oauth_url}/oauth/revoke",
-        scopes="profile library report transaction",
-        client="json",
-        defaults={"oauth_url": "{base_url}"},
-        evidence=Evidence.SPEC,
-    ),
+    oauth=OAUTH,
     streams=(
         Stream(
             name="outlets",

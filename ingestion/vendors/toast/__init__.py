@@ -9,20 +9,9 @@ from typing import Any
 from dlt.sources.helpers.rest_client.paginators import HeaderCursorPaginator
 
 from ingestion.core.paging import ShortPagePaginator
-from ingestion.core.spec import (
-    Carries,
-    Category,
-    Connector,
-    Cursor,
-    Evidence,
-    Limit,
-    Scope,
-    Signed,
-    Stream,
-    Table,
-    Webhooks,
-)
+from ingestion.core.spec import Category, Connector, Cursor, Evidence, Limit, Scope, Stream, Table
 from ingestion.vendors.toast import records, transport
+from ingestion.vendors.toast.webhooks import WEBHOOKS
 
 PAGE_SIZE = 100  # the most that ordersBulk gives
 
@@ -89,21 +78,6 @@ ORDERS = Stream(
     marks_complete=True,
     evidence=Evidence.SPEC,
     description="Orders by time of change, and those whose payments were refunded or voided since.",
-)
-
-# An order's event holds the order as ordersBulk shows it. Menus and stock are read by the night.
-WEBHOOKS = Webhooks(
-    authentic=Signed("Toast-Signature", signed=("body", "timestamp"), timestamp="timestamp"),
-    events={
-        "order_updated": Carries("orders", "details.order"),
-        "channel_order_updated": Carries("orders", "details.order"),
-    },
-    event_type="eventType",
-    event_id="guid",
-    outlet="details.restaurantGuid",
-    object_key="details.order.guid",
-    sent_at="timestamp",
-    headers=("Toast-Event-Category", "Toast-Attempt-Number"),
 )
 
 CONNECTOR = Connector(
