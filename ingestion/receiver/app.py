@@ -87,7 +87,7 @@ def create_app(
         yield
         await asyncio.to_thread(inbox.close)
 
-    app = FastAPI(title="C4 receiver", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(title="C4 receiver", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.platform = platform
 
     @app.exception_handler(Refused)

@@ -7,18 +7,22 @@ GET /credentials  {vendor: {...}}, invented by the sandboxes and worth nothing e
 POST /clock       {"now": "2026-04-05T22:00:00+00:00"}; files that became known are dropped
 POST /faults      {"vendor": "xero", "kind": "throttle", and other fields of Fault}
                   {"vendor": "xero", "clear": true}
+POST /webhooks    {"vendor": "toast", "url": "http://...", "since": "2026-04-05T22:00:00+00:00"}: posts what happened
+                  since then, up to the clock; answers {"answers": {"200": n}}
 """
 
 from __future__ import annotations
 
 import json
 import threading
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import msgspec
+import requests
 
 from ingestion.sandbox.faults import Fault
 from ingestion.sandbox.server import RunningSandboxes
@@ -75,6 +79,17 @@ class Control:
             faults.add(msgspec.convert(body, Fault))
         return {"pending": faults.pending()}
 
+    def send_webhooks(self, body: dict[str, Any]) -> dict[str, Any]:
+        sandbox, since = self.running.sandbox(body["vendor"]), datetime.fromisoformat(body["since"])
+        answers: Counter[str] = Counter()
+        with requests.Session() as session:
+            for delivery in sandbox.webhooks(since, self.running.clock.now()):
+                try:
+                    answers[str(delivery.send(body["url"], session).status_code)] += 1
+                except requests.RequestException as error:
+                    answers[type(error).__name__] += 1
+        return {"answers": answers}
+
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
@@ -97,7 +112,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         control = self.server.control
-        calls = {"/clock": control.set_clock, "/faults": control.set_faults}
+        calls = {"/clock": control.set_clock, "/faults": control.set_faults, "/webhooks": control.send_webhooks}
         call = calls.get(self.path)
         if call is None:
             return self._answer(404, {"error": f"no {self.path}"})

@@ -13,7 +13,7 @@ from assets.dbt import DbtError
 from assets.live import refresh_live
 from ingestion.core import warehouse
 from ingestion.core.live import LiveReport, load_waiting
-from ingestion.core.ops.leases import LeaseHeldError, lease
+from ingestion.core.ops.leases import LeaseHeldError, LeaseLostError, lease
 from ingestion.core.platform import Platform
 from ingestion.core.settings import Settings
 from orchestration.cli.app import console, table
@@ -58,7 +58,7 @@ def run_live(*, once: bool, every: float, as_json: bool) -> int:
                 inbox.forget(KEPT)
                 pause = every if well else min(pause * 2, LONGEST_PAUSE)
                 stop.wait(pause)
-    except LeaseHeldError as error:
+    except (LeaseHeldError, LeaseLostError) as error:
         console.print(f"[red]{error}[/red]")
         return 1
     return 0 if well else 1

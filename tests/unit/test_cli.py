@@ -54,3 +54,22 @@ def test_without_marts_one_is_told_what_to_do(data: Path) -> None:
     assert result.exit_code == 1
     assert "c4 demo" in result.output
     assert not Settings.load().published_path.exists()
+
+
+def test_tokens_and_events_from_the_command_line(data: Path) -> None:
+    """Catches: a token that is never shown, or twice; a replay that says nothing of what it did."""
+    made = runner.invoke(app, ["tokens", "create", "grafana", "--scope", "stats", "--by", "budi"])
+    assert made.exit_code == 0
+    token = made.output.strip().splitlines()[-1]
+    (row,) = json.loads(runner.invoke(app, ["tokens", "list", "--json"]).output)
+    assert (row["name"], row["scopes"], row["revoked_at"]) == ("grafana", "stats", None)
+    assert token.split("_")[1] == row["token_id"]
+    assert token not in str(row)
+    assert runner.invoke(app, ["tokens", "revoke", row["token_id"]]).exit_code == 0
+    assert runner.invoke(app, ["tokens", "revoke", row["token_id"]]).exit_code == 1
+    assert runner.invoke(app, ["tokens", "create", "x", "--scope", "everything"]).exit_code == 1
+    assert json.loads(runner.invoke(app, ["events", "list", "--json"]).output) == []
+    assert runner.invoke(app, ["events", "replay"]).exit_code == 1
+    assert runner.invoke(app, ["events", "replay", "--state", "dead"]).exit_code == 1
+    quiet = runner.invoke(app, ["live", "--once"])
+    assert quiet.exit_code == 0, quiet.output

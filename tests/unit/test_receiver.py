@@ -25,6 +25,7 @@ from ingestion.receiver import app as receiver
 from ingestion.receiver.app import create_app
 from ingestion.receiver.events import Refused, Secrets, read_event
 from ingestion.receiver.server import running
+from ingestion.sandbox.control import Control
 from ingestion.sandbox.webhooks import Delivery
 from ingestion.vendors.toast import CONNECTOR as TOAST
 from tests.stand import Stand, company
@@ -204,6 +205,18 @@ def test_figures_are_for_those_who_may_see_them(shared: Door) -> None:
     assert _stats(shared, tokens.create("x", ["upload"], "test")).status_code == 401
     assert _stats(shared, tokens.create("x", ["stats"], "test")).status_code == 200
     assert requests.get(f"{shared.url}/health", timeout=10).json() == {"status": "ok"}
+
+
+def test_a_sandbox_process_sends_what_happened(shared: Door) -> None:
+    """Catches: a sandbox that can be pulled from only, events that are signed with another secret than it tells."""
+    control = Control(shared.stand.running)
+    try:
+        asked = {"vendor": "toast", "url": f"{shared.url}{HOOKS}/toast", "since": LONG_AGO.isoformat()}
+        told = requests.post(f"{control.url}/webhooks", json=asked, timeout=60).json()
+    finally:
+        control.close()
+    assert told == {"answers": {"200": len(shared.deliveries)}}
+    assert shared.stored() >= len(shared.deliveries)
 
 
 def test_nothing_secret_reaches_the_log(shared: Door, caplog: pytest.LogCaptureFixture) -> None:

@@ -349,3 +349,29 @@ def test_names_with_quotes_are_paths_like_any_other(tmp_path: Path) -> None:
     build_marts(settings, 1)
     warehouse.publish(settings)
     assert versions(settings) == [(1, 1, 1000)]
+
+
+def test_a_mart_published_alone_leaves_the_others_as_they_were(engine: str, tmp_path: Path) -> None:
+    """Catches: half a night shown by the refresh of the live mart, or a mart that it takes away."""
+    settings = Settings.load(tmp_path, AS_OF)
+
+    def build(night: int) -> None:
+        with warehouse.connect(settings, read_only=False) as connection:
+            connection.execute("create schema if not exists marts")
+            for name in ("live_sales", "sales_daily"):
+                connection.execute(f"drop table if exists marts.{name}")
+                connection.execute(f"create table marts.{name} as select {night} as night")
+
+    def shown() -> dict[str, int]:
+        with warehouse.published(settings) as marts:
+            assert marts is not None
+            names = ("live_sales", "sales_daily")
+            return {name: marts.execute(f"select night from {name}").fetchone()[0] for name in names}
+
+    build(1)
+    warehouse.publish(settings)
+    build(2)
+    assert warehouse.publish(settings, ["live_sales"]) == 1
+    assert shown() == {"live_sales": 2, "sales_daily": 1}
+    warehouse.publish(settings)
+    assert shown() == {"live_sales": 2, "sales_daily": 2}
