@@ -13,7 +13,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import select
 
@@ -31,6 +31,7 @@ from ingestion.core.spec import Carries, Connector, Hint, Stream
 from ingestion.core.sync import Sent, SyncReport, deliver
 
 INCIDENTS = "dead-events:"  # their keys begin so
+HINT_LIFE = timedelta(days=1)  # after which a hint tells nothing that a pull has not read
 BATCH = 1000  # events of one account and load
 
 log = logging.getLogger(__name__)
@@ -86,8 +87,7 @@ def load_waiting(
     reports = []
     for integration_id in sorted(inbox.count("received")):
         try:
-            states = _load(platform, inbox, integration_id, limit, sleep)
-            reports.append(LiveReport(integration_id, states))
+            reports.append(_load(platform, inbox, integration_id, limit, sleep))
         except Exception as error:  # noqa: BLE001 - reported, counted against its events, tried again by the next batch
             log.warning("%s: the events were not loaded (%s)", integration_id, type(error).__name__)
             reports.append(LiveReport(integration_id, error=type(error).__name__))
@@ -111,16 +111,20 @@ def _incidents(inbox: Inbox) -> list[Incident]:
 
 def _load(
     platform: Platform, inbox: Inbox, integration_id: str, limit: int, sleep: Callable[[float], None]
-) -> Counter[str]:
+) -> LiveReport:
     events = inbox.batch(integration_id, limit)
+    error = ""
     work = _sort(platform, inbox, integration_id, events)
     if work.seqs:
         sent = work.sent(platform.settings.as_of)
         report = deliver(platform, integration_id, sent, begin=lambda: inbox.begin(work.seqs), sleep=sleep)
         failpoint("live.loaded")
         work.settled |= _outcomes(work, report)
+        if left := [seq for seq in work.seqs if seq not in work.settled]:
+            inbox.release(left)
+            error = "; ".join(result.error for result in report.streams if result.error)
     inbox.settle(work.settled)
-    return Counter(outcome.state for outcome in work.settled.values())
+    return LiveReport(integration_id, Counter(outcome.state for outcome in work.settled.values()), error)
 
 
 def _sort(platform: Platform, inbox: Inbox, integration_id: str, events: Iterable[StoredEvent]) -> _Sorted:
@@ -139,6 +143,8 @@ def _sort(platform: Platform, inbox: Inbox, integration_id: str, events: Iterabl
             work.settled[event.seq] = Settled("rejected", f"outlet {event.outlet} is not configured for the account")
         elif event.seq in outdated:
             work.settled[event.seq] = Settled("ignored", "a later event of the same record came")
+        elif isinstance(route, Hint) and platform.settings.as_of - event.received_at > HINT_LIFE:
+            work.settled[event.seq] = Settled("ignored", "older than a day: the pull has read that time")
         elif isinstance(route, Hint):
             work.hints[route.stream].setdefault(event.outlet, []).append((event, route))
         else:

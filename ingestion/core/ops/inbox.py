@@ -231,6 +231,10 @@ class Inbox:
         """Count an attempt for each, before it is made: an event that kills its loader must not do so for ever."""
         self._change(seqs, attempts=InboxEvent.attempts + 1)
 
+    def release(self, seqs: Collection[int]) -> None:
+        """Take an attempt back that ended in order, with the events still to be loaded."""
+        self._change(seqs, attempts=InboxEvent.attempts - 1)
+
     def settle(self, outcomes: Mapping[int, Settled]) -> None:
         """Write down how events ended, in one transaction."""
         now = self._now()
