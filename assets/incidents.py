@@ -14,6 +14,7 @@ from dagster import (
     asset,
 )
 
+from assets.outages import waits_out_outages
 from assets.platform import PlatformResource
 from ingestion.core import warehouse
 from ingestion.core.alerts import notify
@@ -38,6 +39,7 @@ def incidents_asset(after: AssetKey) -> AssetsDefinition:
         group_name="operations",
         description="What is wrong after this night; alerts go out once per incident.",
     )
+    @waits_out_outages
     def incidents(context: AssetExecutionContext, platform: PlatformResource) -> MaterializeResult:
         opened = platform.open(context)
         watch(opened)

@@ -17,6 +17,7 @@ from dagster import (
     multi_asset,
 )
 
+from assets.outages import waits_out_outages
 from assets.platform import PlatformResource
 from ingestion.core.records import raw_schema
 from ingestion.core.spec import Connector, Stream, Table
@@ -65,6 +66,7 @@ def load_assets(connector: Connector) -> AssetsDefinition:
         pool=f"vendor_{connector.slug}",
         op_tags={"c4/vendor": connector.name},
     )
+    @waits_out_outages
     def load(
         context: AssetExecutionContext, platform: PlatformResource
     ) -> Iterator[MaterializeResult | AssetCheckResult]:

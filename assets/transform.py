@@ -26,6 +26,7 @@ from dagster_dbt.asset_utils import (
 from packaging.version import Version
 
 from assets import dbt
+from assets.outages import waits_out_outages
 from assets.platform import PlatformResource
 from ingestion.core import reference, warehouse
 from ingestion.core.config import TABLES
@@ -112,6 +113,7 @@ def reference_assets(raw_keys: list[AssetKey], engine: str) -> AssetsDefinition:
             for name in (*TABLES, *SETTINGS_TABLES, *OPS_TABLES)
         ],
     )
+    @waits_out_outages
     def build(context: AssetExecutionContext, platform: PlatformResource) -> Iterator[MaterializeResult]:
         opened = platform.open(context)
         tables = reference.reference_tables(opened.settings, opened.config, opened.ops)
@@ -142,6 +144,7 @@ def posting_assets(export_keys: list[AssetKey], engine: str) -> AssetsDefinition
             for name in POSTING_TABLES
         ],
     )
+    @waits_out_outages
     def build(context: AssetExecutionContext, platform: PlatformResource) -> Iterator[MaterializeResult]:
         opened = platform.open(context)
         tables = reference.reference_tables(opened.settings, opened.config, opened.ops)
@@ -166,6 +169,7 @@ def dbt_builds(settings: Settings, used: Sequence[Connector]) -> list[AssetsDefi
         dagster_dbt_translator=Translator(),
         pool="warehouse",
     )
+    @waits_out_outages
     def transform(context: AssetExecutionContext, platform: PlatformResource, builder: DbtBuilder) -> Iterator[Any]:
         yield from _build(context, platform, builder)
 
@@ -176,6 +180,7 @@ def dbt_builds(settings: Settings, used: Sequence[Connector]) -> list[AssetsDefi
         dagster_dbt_translator=Translator(),
         pool="warehouse",
     )
+    @waits_out_outages
     def close(context: AssetExecutionContext, platform: PlatformResource, builder: DbtBuilder) -> Iterator[Any]:
         yield from _build(context, platform, builder)
 
@@ -198,6 +203,7 @@ def published_asset(mart_keys: list[AssetKey], engine: str) -> AssetsDefinition:
         kinds={engine},
         description="The marts as analysts and BI tools read them: read-only, changed all at once.",
     )
+    @waits_out_outages
     def published(context: AssetExecutionContext, platform: PlatformResource) -> MaterializeResult:
         settings = platform.settings(dict(context.run.tags))
         return MaterializeResult(

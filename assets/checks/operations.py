@@ -19,6 +19,7 @@ from dagster import (
     asset_check,
 )
 
+from assets.outages import waits_out_outages
 from assets.platform import PlatformResource
 from ingestion.core import warehouse
 
@@ -120,6 +121,7 @@ def operations_checks() -> list[AssetChecksDefinition]:
 
 def _build(check: Check) -> AssetChecksDefinition:
     @asset_check(asset=check.asset, name=check.name, description=check.todo)
+    @waits_out_outages
     def run(context: AssetCheckExecutionContext, platform: PlatformResource) -> AssetCheckResult:
         settings = platform.settings(dict(context.run.tags))
         with warehouse.connect(settings) as connection:

@@ -18,6 +18,7 @@ from dagster import (
 )
 
 from assets.ingestion import OWNER
+from assets.outages import waits_out_outages
 from assets.platform import PlatformResource
 from ingestion.core.candidates import candidates
 from ingestion.core.outbox import ExportResult, export
@@ -65,6 +66,7 @@ def _export_asset(connector: Connector, sources: list[AssetKey]) -> AssetsDefini
         pool=f"vendor_{connector.slug}",
         check_specs=[AssetCheckSpec(ACCEPTED, asset=key, description="The target took every document that was sent.")],
     )
+    @waits_out_outages
     def journals(
         context: AssetExecutionContext, platform: PlatformResource
     ) -> Iterator[MaterializeResult | AssetCheckResult]:

@@ -216,6 +216,14 @@ def doctor() -> None:
 
 
 @app.command()
+def prepare() -> None:
+    """Make ready what the services need, before they start: Dagster's folder, both databases, the models' manifest."""
+    from orchestration.cli.prepare import run_prepare
+
+    run_prepare(Settings.load())
+
+
+@app.command()
 def scaffold(
     vendor: Annotated[str, typer.Argument(help="Public vendor name, lower case with dashes.")],
 ) -> None:

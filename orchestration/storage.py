@@ -1,0 +1,96 @@
+"""Dagster's runs, events and schedules in Postgres, over one pool of connections per process.
+
+Dagster's own Postgres storages open a connection for every statement and give up on a server that is away for a few
+seconds, which ends a run in the middle of a step. This one keeps its connections and waits for a server that restarts.
+The URL is read from the environment of each process and is never written to Dagster's folder.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import psycopg2
+from dagster._config.config_schema import UserConfigSchema
+from dagster._serdes import ConfigurableClassData
+from dagster_postgres import DagsterPostgresStorage
+from sqlalchemy import Engine, create_engine, event, make_url, text
+
+from ingestion.core.outages import server_was_away
+from ingestion.core.settings import Settings
+
+SCHEMA = "dagster"  # the ops database may be the same one, and both have a table `alembic_version`
+PATIENCE_SECONDS = 120.0  # how long a process waits for a server that does not answer
+PAUSE_SECONDS = 1.0
+CREATION_LOCK = 0xC40B7  # key of the Postgres advisory lock; the ops database has the ones before
+
+
+def storage_url(settings: Settings) -> str | None:
+    """Where Dagster keeps its state: C4_DAGSTER_STORAGE, else the ops database; None unless that is Postgres."""
+    url = make_url(os.environ.get("C4_DAGSTER_STORAGE") or settings.ops)
+    if url.get_backend_name() != "postgresql":
+        return None
+    options = " ".join([*url.normalized_query.get("options", ()), f"-csearch_path={SCHEMA}"])
+    return url.set(drivername="postgresql+psycopg2").update_query_dict({"options": options}).render_as_string(False)
+
+
+class PostgresStorage(DagsterPostgresStorage):
+    """Dagster's Postgres storage in a schema of its own, over the pool of this process."""
+
+    def __init__(self, postgres_url: str, inst_data: ConfigurableClassData | None = None) -> None:
+        engine = _prepared(postgres_url)
+        super().__init__(postgres_url, should_autocreate_tables=False, inst_data=inst_data)
+        for part in (self._run_storage, self._event_log_storage, self._schedule_storage):
+            part._engine = engine
+
+    @classmethod
+    def config_type(cls) -> UserConfigSchema:
+        return {}
+
+    @classmethod
+    def from_config_value(
+        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
+    ) -> PostgresStorage:
+        url = storage_url(Settings.load())
+        if url is None:
+            raise ValueError(
+                "Dagster's folder is set up for Postgres, but neither C4_DAGSTER_STORAGE nor C4_OPS names one"
+            )
+        return cls(url, inst_data)
+
+
+@cache
+def _prepared(url: str) -> Engine:
+    """The pool of this process, with Dagster's tables made: one process makes them, the others wait."""
+    engine = create_engine(
+        url, isolation_level="AUTOCOMMIT", pool_size=2, max_overflow=30, pool_pre_ping=True, hide_parameters=True
+    )
+
+    @event.listens_for(engine, "do_connect")
+    def _(_dialect: Any, _record: Any, arguments: Any, parameters: Any) -> Any:
+        return _connected(*arguments, **parameters)
+
+    os.register_at_fork(after_in_child=lambda: engine.dispose(close=False))
+    with engine.connect() as guard:
+        guard.execute(text("select pg_advisory_lock(:key)"), {"key": CREATION_LOCK})
+        try:
+            guard.execute(text(f"create schema if not exists {SCHEMA}"))
+            DagsterPostgresStorage(url)
+        finally:
+            guard.execute(text("select pg_advisory_unlock(:key)"), {"key": CREATION_LOCK})
+    return engine
+
+
+def _connected(*arguments: Any, **parameters: Any) -> Any:
+    """A connection, waited for while the server is away. Raises psycopg2.OperationalError after `PATIENCE_SECONDS`."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return psycopg2.connect(*arguments, **parameters)
+        except psycopg2.OperationalError as error:
+            if time.monotonic() > end or not server_was_away(error):
+                raise
+        time.sleep(PAUSE_SECONDS)
