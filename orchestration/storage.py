@@ -30,9 +30,13 @@ CREATION_LOCK = 0xC40B7  # key of the Postgres advisory lock; the ops database h
 
 def storage_url(settings: Settings) -> str | None:
     """Where Dagster keeps its state: C4_DAGSTER_STORAGE, else the ops database; None unless that is Postgres."""
-    url = make_url(os.environ.get("C4_DAGSTER_STORAGE") or settings.ops)
-    if url.get_backend_name() != "postgresql":
-        return None
+    url = os.environ.get("C4_DAGSTER_STORAGE") or settings.ops
+    return in_own_schema(url) if make_url(url).get_backend_name() == "postgresql" else None
+
+
+def in_own_schema(postgres_url: str) -> str:
+    """The URL, with Dagster's schema for names without one, and with the driver that is installed."""
+    url = make_url(postgres_url)
     options = " ".join([*url.normalized_query.get("options", ()), f"-csearch_path={SCHEMA}"])
     return url.set(drivername="postgresql+psycopg2").update_query_dict({"options": options}).render_as_string(False)
 
@@ -73,6 +77,10 @@ def _prepared(url: str) -> Engine:
     def _(_dialect: Any, _record: Any, arguments: Any, parameters: Any) -> Any:
         return _connected(*arguments, **parameters)
 
+    @event.listens_for(engine, "do_execute")
+    def _(cursor: Any, statement: str, parameters: Any, context: Any) -> bool:
+        return _executed(cursor, statement, parameters, context)
+
     os.register_at_fork(after_in_child=lambda: engine.dispose(close=False))
     with engine.connect() as guard:
         guard.execute(text("select pg_advisory_lock(:key)"), {"key": CREATION_LOCK})
@@ -82,6 +90,25 @@ def _prepared(url: str) -> Engine:
         finally:
             guard.execute(text("select pg_advisory_unlock(:key)"), {"key": CREATION_LOCK})
     return engine
+
+
+def _executed(cursor: Any, statement: str, parameters: Any, context: Any) -> bool:
+    """Run a statement, once more on a new connection if the server went away under it.
+
+    Dagster's statements commit one by one. One that was committed and not confirmed is done twice: an event may then
+    stand in the log twice, which nothing counts.
+    """
+    try:
+        context.dialect.do_execute(cursor, statement, parameters, context)
+    except psycopg2.Error as error:
+        connection = context.root_connection
+        if not server_was_away(error):
+            raise
+        connection.invalidate()
+        connection.rollback()
+        context.cursor = connection.connection.cursor()
+        context.dialect.do_execute(context.cursor, statement, parameters, context)
+    return True  # SQLAlchemy need not do it
 
 
 def _connected(*arguments: Any, **parameters: Any) -> Any:

@@ -1,4 +1,4 @@
-"""`c4 prepare`: what the services find when they start. Safe to repeat; it also brings an older installation up to date."""
+"""`c4 prepare`: what the services find when they start, made or brought up to date. Safe to repeat."""
 
 from __future__ import annotations
 

@@ -36,6 +36,7 @@ from ingestion.core.settings import Settings
 from orchestration.event_log import PooledSqliteEventLog
 from orchestration.instance import dagster_home
 from orchestration.launcher import WatchedRunLauncher
+from orchestration.storage import PostgresStorage, in_own_schema
 from tests import postgres as pg
 from tests.postgres import Restartable, restartable_server
 
@@ -150,6 +151,18 @@ def test_a_run_waits_for_a_server_that_restarts(
         assert tries["bad"] == 1
         assert not result.success
         assert instance.get_run_by_id(result.run_id).tags["dagster/will_retry"] == "false"
+
+
+def test_a_statement_under_which_the_server_went_away_is_done_again(restartable: Restartable) -> None:
+    """Catches: an event that could not be written because the server restarted just then, and the step fails."""
+    storage = PostgresStorage(in_own_schema(restartable.url))
+    with storage.event_log_storage.index_connection() as connection:
+        assert connection.execute(text("select 1")).scalar() == 1
+        restartable.crash()
+        Thread(target=restartable.start).start()
+        assert connection.execute(text("select 2")).scalar() == 2
+        with pytest.raises(DBAPIError):
+            connection.execute(text("select 1 / 0"))
 
 
 @pytest.mark.parametrize(
