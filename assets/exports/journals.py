@@ -46,7 +46,12 @@ def export_journals(platform: Platform, integration_id: str) -> ExportResult:
         raise ValueError(f"{connector.name} receives no journals")
     target = connector.journals(client, client.settings)
     result = export(
-        platform.ops, integration_id, target, platform.config.entities, candidates(platform, integration_id)
+        platform.ops,
+        integration_id,
+        target,
+        platform.config.entities,
+        candidates(platform, integration_id),
+        restored=platform.ops.was_restored,
     )
     if result.posted or result.confirmed:
         sync(platform, integration_id, only=connector.readback)

@@ -224,6 +224,25 @@ def prepare() -> None:
 
 
 @app.command()
+def backup(folder: Annotated[Path, typer.Argument(file_okay=False, help="A new or empty folder.")]) -> None:
+    """Write warehouse, ops database, landing zone and configuration into a folder. Keys are named, never copied."""
+    from orchestration.cli.backup import run_backup
+
+    raise typer.Exit(run_backup(Settings.load(), folder))
+
+
+@app.command()
+def restore(
+    folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="What `c4 backup` wrote.")],
+    who: Annotated[str, typer.Option("--by", help="Who restores; kept in the audit log.")] = os.environ.get("USER", ""),
+) -> None:
+    """Make everything from a backup, where nothing is yet. The key file must be back in its place first."""
+    from orchestration.cli.backup import run_restore
+
+    raise typer.Exit(run_restore(Settings.load(), folder, who))
+
+
+@app.command()
 def scaffold(
     vendor: Annotated[str, typer.Argument(help="Public vendor name, lower case with dashes.")],
 ) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, sessionmaker
 
+from ingestion.core import pg_tools
 from ingestion.core.ops.models import Base
 
 BUSY_TIMEOUT_MS = 30_000  # how long a writer waits for another one
@@ -103,6 +106,32 @@ def connect(url: str) -> Engine:
         connection.exec_driver_sql(connection.get_execution_options().get("c4_begin", "BEGIN"))
 
     return engine
+
+
+def dump(url: str, target: Path) -> None:
+    """Write the whole database into one file, as it is at this moment. Raises PgToolError."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "postgresql":
+        pg_tools.dump(url, target)
+        return
+    with closing(sqlite3.connect(str(parsed.database))) as source, closing(sqlite3.connect(target)) as copy:
+        source.backup(copy)
+
+
+def restore(url: str, source: Path) -> None:
+    """Make the database from what `dump` wrote; opening it migrates it to today's revision.
+
+    Raises FileExistsError or PgToolError where one is there already.
+    """
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "postgresql":
+        pg_tools.restore(url, source)
+        return
+    target = Path(str(parsed.database))
+    if target.exists():
+        raise FileExistsError(f"{target} is there already; restore into an empty folder")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
 
 
 def alembic_config() -> Config:

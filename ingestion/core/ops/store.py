@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from ingestion.core.ops import runs
@@ -27,6 +27,8 @@ from ingestion.core.ops.tokens import Tokens
 
 if TYPE_CHECKING:
     from ingestion.core.http import Breaker, Call
+
+RESTORED = "restore"  # audited: the database came from a backup
 
 
 def utc_now() -> datetime:
@@ -174,6 +176,17 @@ class Ops:
         """Write down what a person did."""
         with writing(self.sessions) as session:
             self._audit(session, who, action, subject, outcome)
+
+    def last_run(self) -> int:
+        """The id of the latest sync run; 0 before the first."""
+        with reading(self.sessions) as session:
+            return session.scalar(select(func.max(SyncRun.run_id))) or 0
+
+    @property
+    def was_restored(self) -> bool:
+        """Whether this database came from a backup: targets may hold documents that it does not know."""
+        with reading(self.sessions) as session:
+            return session.scalar(select(AuditEntry.id).where(AuditEntry.action == RESTORED).limit(1)) is not None
 
     def audit_log(self, limit: int = 100) -> list[dict[str, object]]:
         """The latest entries, newest first: at, who, action, subject, outcome."""

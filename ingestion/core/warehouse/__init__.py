@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -93,6 +94,16 @@ def published(settings: Settings) -> AbstractContextManager[Connection | None]:
     return engine_of(settings).published()
 
 
+def dump(settings: Settings, target: Path) -> None:
+    """Write the whole warehouse into one file, as it is between two loads or builds. Raises PgToolError."""
+    engine_of(settings).dump(target)
+
+
+def restore(settings: Settings, source: Path) -> None:
+    """Make the warehouse from what `dump` wrote. Raises FileExistsError or PgToolError where one is there already."""
+    engine_of(settings).restore(source)
+
+
 def ensure_raw_tables(settings: Settings, connectors: Iterable[Connector]) -> None:
     """Create what a vendor has declared and not yet delivered, so that no model ever misses its source.
 
@@ -129,12 +140,14 @@ __all__ = [
     "as_dicts",
     "connect",
     "destination",
+    "dump",
     "ensure_raw_tables",
     "place",
     "publish",
     "published",
     "published_place",
     "replace",
+    "restore",
     "rows",
     "sql_type",
     "write_lock",

@@ -112,6 +112,18 @@ class DuckWarehouse:
             marts.execute(f"set schema = '{MARTS}'")
             yield marts
 
+    def dump(self, target: Path) -> None:
+        with self.write_lock():
+            duckdb.connect(self.place).close()  # what a killed process left in the write-ahead log goes into the file
+            shutil.copyfile(self.place, target)
+
+    def restore(self, source: Path) -> None:
+        path = self.settings.warehouse_path
+        if path.exists():
+            raise FileExistsError(f"{path} is there already; restore into an empty folder")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, path)
+
 
 def _quoted(path: Path) -> str:
     return str(path).replace("'", "''")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -60,3 +61,7 @@ class Engine(Protocol):
     def publish(self, only: Collection[str]) -> int: ...
 
     def published(self) -> AbstractContextManager[Connection | None]: ...
+
+    def dump(self, target: Path) -> None: ...
+
+    def restore(self, source: Path) -> None: ...

@@ -17,6 +17,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import dlt
@@ -28,6 +29,7 @@ from psycopg2 import errors, sql
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from ingestion.core import pg_tools
 from ingestion.core.config import ConfigError
 from ingestion.core.settings import Settings
 from ingestion.core.warehouse import engine
@@ -274,6 +276,13 @@ class PostgresWarehouse:
                 return
             connection.execute(f"set local search_path = {PUBLISHED}")
             yield connection
+
+    def dump(self, target: Path) -> None:
+        with self.write_lock():
+            pg_tools.dump(self._url.render_as_string(hide_password=False), target)
+
+    def restore(self, source: Path) -> None:
+        pg_tools.restore(self._url.render_as_string(hide_password=False), source)
 
 
 def _columns(cursor: psycopg2.extensions.cursor, schema: str) -> dict[str, list[tuple[str, str]]]:
