@@ -10,6 +10,7 @@ from orchestration.storage import storage_url
 POOL_LIMIT = 1  # steps at a time per vendor, and builds at a time
 NIGHTS_AT_A_TIME = 4  # nights of several regions; what they share, the pools keep apart
 MAX_RETRIES = 3  # of a run that was lost with its process
+GRACE_SECONDS = 90  # before a run is taken for lost; more than a minute, see the launcher
 LONGEST_RUN_SECONDS = 6 * 3600
 
 
@@ -31,7 +32,11 @@ def _configuration(settings: Settings, home: Path) -> dict[str, object]:
     shared: dict[str, object] = {
         "telemetry": {"enabled": False},
         "nux": {"enabled": False},
-        "run_launcher": {"module": "orchestration.launcher", "class": "WatchedRunLauncher"},
+        "run_launcher": {
+            "module": "orchestration.launcher",
+            "class": "WatchedRunLauncher",
+            "config": {"grace_seconds": GRACE_SECONDS},
+        },
         "run_monitoring": {
             "enabled": True,
             "poll_interval_seconds": 30,

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
-from datetime import timedelta
-from importlib.metadata import version
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import requires, version
+
+import fsspec
+from packaging.requirements import Requirement
 
 from ingestion.core import warehouse
 from ingestion.core.config import ConfigError
@@ -17,7 +22,9 @@ from ingestion.core.platform import Platform
 from ingestion.core.settings import Settings
 from orchestration.cli.app import console, table
 
-KEY_AGE = timedelta(days=90)
+KEY_AGE = timedelta(days=90)  # of a vendor's credentials
+KEY_FILE_AGE = timedelta(days=365)
+CLOCKS_APART = timedelta(seconds=30)
 FREE_BYTES = 2 * 2**30
 Finding = tuple[str, bool, str]
 
@@ -35,9 +42,10 @@ def run_doctor(settings: Settings) -> int:
 
 
 def _findings(settings: Settings) -> Iterator[Finding]:
-    yield "python", sys.version_info >= (3, 11), sys.version.split()[0]
-    yield "versions", True, ", ".join(f"{name} {version(name)}" for name in ("dagster", "dlt", "dbt-core", "duckdb"))
+    yield "python", (3, 11) <= sys.version_info < (3, 13), sys.version.split()[0]
+    yield _versions()
     yield _disk(settings)
+    yield _permissions(settings)
     try:
         platform = Platform.open(settings)
     except (ConfigError, KeyringError, OSError) as error:
@@ -47,6 +55,10 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     yield _key_file(settings)
     yield "ops database", True, settings.ops.split("@")[-1]
     yield _warehouse(settings)
+    yield _clock(settings)
+    yield _landing(settings)
+    if not settings.is_duckdb:
+        yield _backup_tools(settings)
     ages = platform.ops.credential_ages()
     for integration in platform.config.integrations:
         if not integration.enabled:
@@ -63,12 +75,77 @@ def _findings(settings: Settings) -> Iterator[Finding]:
         yield _probe(platform, name)
 
 
+def _versions() -> Finding:
+    """Whether what is installed is what the platform was tested with."""
+    wanted = [Requirement(text) for text in requires("c4-data-platform") or []]
+    wrong = [
+        f"{item.name} {version(item.name)}, not {item.specifier}"
+        for item in wanted
+        if (item.marker is None or item.marker.evaluate({"extra": ""})) and version(item.name) not in item.specifier
+    ]
+    shown = ", ".join(f"{name} {version(name)}" for name in ("dagster", "dlt", "dbt-core", "duckdb"))
+    return "versions", not wrong, "; ".join(wrong) or shown
+
+
 def _disk(settings: Settings) -> Finding:
     folder = settings.data
     while not folder.exists():
         folder = folder.parent
     free = shutil.disk_usage(folder).free
     return "disk", free > FREE_BYTES and os.access(folder, os.W_OK), f"{free / 2**30:.0f} GiB free in {settings.data}"
+
+
+def _permissions(settings: Settings) -> Finding:
+    """Whether others on this machine may change the data or the configuration."""
+    folders = [folder for folder in (settings.data, settings.config) if folder.exists()]
+    open_to_all = [str(folder) for folder in folders if folder.stat().st_mode & 0o002]
+    return "permissions", not open_to_all, f"chmod o-w {' '.join(open_to_all)}" if open_to_all else "not open to all"
+
+
+def _clock(settings: Settings) -> Finding:
+    """This machine's clock against that of Postgres, or of the file system where nothing else has one."""
+    ours = datetime.now(UTC)
+    if settings.is_duckdb:
+        settings.data.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=settings.data) as probe:
+            theirs, whose = datetime.fromtimestamp(os.stat(probe.name).st_mtime, UTC), "the data folder's"
+    else:
+        try:
+            with warehouse.connect(settings) as connection:
+                theirs, whose = connection.execute("select clock_timestamp()").fetchone()[0], "the warehouse's"
+        except warehouse.SqlError:
+            return "clock", False, "the warehouse does not tell its time"
+    apart = abs(theirs - ours)
+    todo = "" if apart < CLOCKS_APART else "; synchronise both (NTP): business dates and leases depend on it"
+    return "clock", not todo, f"{apart.total_seconds():.0f} s apart from {whose}{todo}"
+
+
+def _landing(settings: Settings) -> Finding:
+    """Whether the landing zone can be listed and written."""
+    try:
+        files, root = fsspec.core.url_to_fs(settings.landing)
+        files.makedirs(root, exist_ok=True)
+        probe = f"{root}/.doctor"
+        files.pipe_file(probe, b"")
+        files.rm_file(probe)
+    except (OSError, ImportError, ValueError) as error:
+        return "landing zone", False, f"{settings.landing}: {error}"
+    return "landing zone", True, settings.landing
+
+
+def _backup_tools(settings: Settings) -> Finding:
+    """Whether pg_dump is there and not older than the server, which it would refuse."""
+    program = shutil.which("pg_dump")
+    if program is None:
+        return "backup tools", False, "no pg_dump in PATH: c4 backup cannot work here"
+    told = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout.split()
+    ours = next(int(word.partition(".")[0]) for word in told if word[:1].isdigit())
+    try:
+        with warehouse.connect(settings) as connection:
+            row = connection.execute("select current_setting('server_version_num')::int / 10000").fetchone()
+    except warehouse.SqlError:
+        return "backup tools", True, f"pg_dump {ours}"
+    return "backup tools", ours >= row[0], f"pg_dump {ours}, server {row[0]}"
 
 
 def _warehouse(settings: Settings) -> Finding:
@@ -93,8 +170,11 @@ def _warehouse(settings: Settings) -> Finding:
 def _key_file(settings: Settings) -> Finding:
     if os.environ.get("C4_KEY"):
         return "key", True, "from the environment"
-    mode = settings.key_file.stat().st_mode & 0o777
-    return "key", mode & 0o077 == 0, f"{settings.key_file} mode {mode:o}"
+    stat = settings.key_file.stat()
+    age = datetime.now(UTC) - datetime.fromtimestamp(stat.st_mtime, UTC)
+    todo = "; rotate it" if age > KEY_FILE_AGE else ""
+    detail = f"{settings.key_file} mode {stat.st_mode & 0o777:o}, {age.days} days old{todo}"
+    return "key", stat.st_mode & 0o077 == 0 and not todo, detail
 
 
 def _probe(platform: Platform, integration_id: str) -> Finding:

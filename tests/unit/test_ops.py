@@ -11,14 +11,16 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from sqlalchemy import MetaData
 from sqlalchemy.exc import StatementError
 
 from ingestion.core.failpoints import failpoint
@@ -33,6 +35,15 @@ from ingestion.core.records import Reject
 from ingestion.core.settings import PROJECT_ROOT
 
 NIGHT = datetime(2026, 4, 5, 22, 0, tzinfo=UTC)
+SAMPLES = {  # a value for a column of each kind
+    str: "1",
+    int: 1,
+    bool: True,
+    bytes: b"1",
+    Decimal: Decimal("1.5"),
+    date: NIGHT.date(),
+    datetime: NIGHT,
+}
 
 
 class Clock:
@@ -61,6 +72,33 @@ def test_the_migrations_make_the_models(ops: Ops) -> None:
     with reading(ops.sessions) as session:
         context = MigrationContext.configure(session.connection(), opts={"compare_type": True})
         assert compare_metadata(context, Base.metadata) == []
+
+
+def test_an_upgrade_from_the_first_revision_keeps_the_data(ops_url: str) -> None:
+    """Catches: a migration that fails on, loses or changes what an older version has written."""
+    engine = db.connect(ops_url)
+    with engine.connect() as connection:
+        config = db.alembic_config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.commit()
+    before = MetaData()
+    before.reflect(engine)
+    tables = [table for table in before.sorted_tables if table.name != "alembic_version"]
+    assert {"credentials", "outbox_documents", "sync_runs"} <= {table.name for table in tables}
+    with engine.begin() as connection:
+        for table in tables:
+            connection.execute(
+                table.insert(), {column.name: SAMPLES[column.type.python_type] for column in table.columns}
+            )
+        written = {table.name: connection.execute(table.select()).mappings().one() for table in tables}
+    open_ops(ops_url)
+    after = MetaData()
+    after.reflect(engine)
+    with engine.connect() as connection:
+        for name, row in written.items():
+            now = connection.execute(after.tables[name].select()).mappings().one()
+            assert {key: now[key] for key in row if key in now} == dict(row), name
 
 
 def test_many_processes_open_a_new_database_at_once(tmp_path: Path, ops_url: str) -> None:
