@@ -42,13 +42,17 @@ class Restartable:
 
     def crash(self) -> None:
         """End every process of the server at once; what was not committed is lost."""
-        data = str(self._server.pgdata)
-        command = [str(self._server.bin_path / "pg_ctl"), "-w", "-m", "immediate", "-D", data, "stop"]
-        subprocess.run(command, user=self._server.system_user, stdout=subprocess.DEVNULL, check=True)
+        self._control("-m", "immediate", "stop")
 
     def start(self) -> None:
         """Start it again; returns when it has recovered."""
-        self._server.ensure_postgres_running()
+        data = str(self._server.pgdata)
+        self._control("-t", "120", "-o", f'-h "" -k {data}', "-l", f"{data}/log", "start")
+        self._server.ensure_postgres_running()  # it must know the new process to stop it at the end
+
+    def _control(self, *arguments: str) -> None:
+        command = [str(self._server.bin_path / "pg_ctl"), "-w", "-D", str(self._server.pgdata), *arguments]
+        subprocess.run(command, user=self._server.system_user, stdout=subprocess.DEVNULL, check=True)
 
 
 @contextmanager
