@@ -101,12 +101,13 @@ def _executed(cursor: Any, statement: str, parameters: Any, context: Any) -> boo
     try:
         context.dialect.do_execute(cursor, statement, parameters, context)
     except psycopg2.Error as error:
-        connection = context.root_connection
         if not server_was_away(error):
             raise
-        connection.invalidate()
-        connection.rollback()
-        context.cursor = connection.connection.cursor()
+        # a new connection under the same transaction block, which in autocommit mode the server does not know
+        connection = context.root_connection
+        connection._dbapi_connection.invalidate(error)
+        connection._dbapi_connection = connection.engine.raw_connection()
+        context.cursor = connection._dbapi_connection.cursor()
         context.dialect.do_execute(context.cursor, statement, parameters, context)
     return True  # SQLAlchemy need not do it
 

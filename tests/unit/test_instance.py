@@ -156,11 +156,12 @@ def test_a_run_waits_for_a_server_that_restarts(
 def test_a_statement_under_which_the_server_went_away_is_done_again(restartable: Restartable) -> None:
     """Catches: an event that could not be written because the server restarted just then, and the step fails."""
     storage = PostgresStorage(in_own_schema(restartable.url))
-    with storage.event_log_storage.index_connection() as connection:
+    with storage.event_log_storage.index_connection() as connection, connection.begin():
         assert connection.execute(text("select 1")).scalar() == 1
         restartable.crash()
         Thread(target=restartable.start).start()
-        assert connection.execute(text("select 2")).scalar() == 2
+        assert connection.execute(text("create table events as select 2 as id")).rowcount == 1
+        assert connection.execute(text("select id from events")).scalar() == 2  # and those after it
         with pytest.raises(DBAPIError):
             connection.execute(text("select 1 / 0"))
 
