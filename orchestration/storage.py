@@ -35,9 +35,13 @@ def storage_url(settings: Settings) -> str | None:
 
 
 def in_own_schema(postgres_url: str) -> str:
-    """The URL, with Dagster's schema for names without one, and with the driver that is installed."""
+    """The URL, with Dagster's schema for names without one, and with the driver that is installed.
+
+    Sessions are in UTC: Dagster keeps times without a zone and compares them with UTC, so on a server east of it no
+    limit's slot of a lost run would be free again for hours.
+    """
     url = make_url(postgres_url)
-    options = " ".join([*url.normalized_query.get("options", ()), f"-csearch_path={SCHEMA}"])
+    options = " ".join([*url.normalized_query.get("options", ()), f"-csearch_path={SCHEMA}", "-ctimezone=UTC"])
     return url.set(drivername="postgresql+psycopg2").update_query_dict({"options": options}).render_as_string(False)
 
 

@@ -101,7 +101,9 @@ def test_where_no_server_is_named_one_file_holds_the_log(tmp_path: Path, monkeyp
 def test_dagster_and_the_ops_database_share_a_database_and_no_password_is_written_down(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, postgres: str
 ) -> None:
-    """Catches: two tables `alembic_version` in one schema; a password in Dagster's folder."""
+    """Catches: two tables `alembic_version` in one schema; a password in Dagster's folder; Dagster's times, which have
+    no zone, in the server's.
+    """
     url = make_url(postgres).set(password="a secret").render_as_string(False)  # the socket asks for none
     monkeypatch.setenv("C4_OPS", url)
     settings = Settings.load(tmp_path)
@@ -111,6 +113,8 @@ def test_dagster_and_the_ops_database_share_a_database_and_no_password_is_writte
     with DagsterInstance.get() as instance:
         assert isinstance(instance.run_launcher, WatchedRunLauncher)
         instance.upgrade()
+        with instance.event_log_storage.index_connection() as connection:
+            assert connection.execute(text("show timezone")).scalar() == "UTC"
     schemas = pg.execute(postgres, "select relnamespace::regnamespace::text from pg_class where relname = %s", VERSIONS)
     assert sorted(schema for (schema,) in schemas) == ["dagster", "public"]
     assert not [path for path in home.rglob("*") if path.is_file() and b"a secret" in path.read_bytes()]
