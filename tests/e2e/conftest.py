@@ -15,8 +15,8 @@ READER_ROLE = "c4_test_reader"
 
 @pytest.fixture(scope="session")
 def group_company() -> Company:
-    """Eight outlets with the tills of every vendor in turn, four days, late edits on the last."""
-    return Company.build(outlets=8, days=4, start=FIRST_DAY, checks_per_day=20, pos=tills(list(connectors())))
+    """Eight outlets with the tills of every vendor in turn, two days, late edits on the last."""
+    return Company.build(outlets=8, days=2, start=FIRST_DAY, checks_per_day=15, pos=tills(list(connectors())))
 
 
 @pytest.fixture(scope="session")

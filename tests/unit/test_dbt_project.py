@@ -100,7 +100,15 @@ class Warehouse:
     def dbt(self, *arguments: str) -> dict[str, str]:
         """Run dbt; unique id -> status of every node that ran. Fails the test with dbt's own words."""
         target = self.folder / "target"
-        command: list[str | Path] = [DBT, *arguments, "--quiet", "--project-dir", self.project]
+        command: list[str | Path] = [
+            DBT,
+            *arguments,
+            "--quiet",
+            "--log-level-file",
+            "none",
+            "--project-dir",
+            self.project,
+        ]
         command += ["--profiles-dir", self.project, "--target-path", target, "--log-path", self.folder / "logs"]
         done = subprocess.run(
             command,
