@@ -32,11 +32,11 @@ LISTED = 40  # incidents named in that one message
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 _SECRETS = (
-    (re.compile(r"(\w+://)[^/\s@]+@"), r"\1***@"),  # user:password@host
+    (re.compile(r"\b(\w+://)[^/\s@]+@"), r"\1***@"),  # user:password@host
     (re.compile(r"(https?://[^\s?]+)\?\S+"), r"\1?***"),
     (re.compile(r"(?i)\b(bearer|basic)\s+[\w\-.~+/=]{8,}"), r"\1 ***"),
     (re.compile(r"(?i)\b(token|secret|password|api[_-]?key)([\"']?\s*[=:]\s*)\S+"), r"\1\2***"),
-    (re.compile(r"[\w.+-]+@[\w-]+\.[\w.]+"), "<address>"),
+    (re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+\.[\w.+-]+"), "<address>"),  # tried once per word: linear in the text
 )
 
 
