@@ -28,13 +28,13 @@ Rows = list[dict[str, Any]]
 
 
 @cache
-def company(vendor: str) -> Company:
-    """Five outlets on one till system: all Indonesian time zones, a restaurant open till the cut-off."""
-    return Company.build(outlets=6, days=3, start=FIRST_DAY, checks_per_day=30, pos=(vendor,))
+def company(vendor: str, outlets: int = 6) -> Company:
+    """Six outlets are five on one till system: all Indonesian time zones, a restaurant open till the cut-off."""
+    return Company.build(outlets=outlets, days=3, start=FIRST_DAY, checks_per_day=30, pos=(vendor,))
 
 
-def stand_of(root: Path, vendor: str) -> Any:
-    return Stand.open(root, [vendor], made=company(vendor))
+def stand_of(root: Path, vendor: str, outlets: int = 6) -> Any:
+    return Stand.open(root, [vendor], made=company(vendor, outlets))
 
 
 def sync_well(stand: Stand) -> SyncReport:
@@ -65,6 +65,7 @@ class Adapter:
         return getattr(jinja2.Template(MACROS).module, f"duckdb__{name}")
 
 
+@cache
 def compiled(slug: str, model: str) -> str:
     """A staging model as plain SQL, the models below it inlined."""
     path = DBT / "models" / "staging" / slug / f"{model}.sql"

@@ -113,6 +113,7 @@ def sync(running: RunningSandboxes, data: Path, *, run: int = 1, start: date | N
     return {result.stream: result for result in results}
 
 
+@cache
 def staging_sql(model: str) -> str:
     """A staging model as dbt compiles it: these models use source() and var() only."""
     template = jinja2.Template((STAGING / f"{model}.sql").read_text(encoding="utf-8"))

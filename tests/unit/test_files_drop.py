@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -48,20 +49,22 @@ MAPPING = {
 DAY = f"{HEADER}\n1,2026-04-05 10:00,A,2,10\n1,2026-04-05 10:00,B,1,5\n2,2026-04-05 11:00,A,1,10\n"
 
 
-def staging(connection: duckdb.DuckDBPyConnection, model: str) -> list[dict[str, Any]]:
-    """A staging model of the project over the raw tables, its Jinja rendered as dbt would."""
+@cache
+def compiled(model: str) -> str:
+    """A staging model of the project, its Jinja rendered as dbt would."""
     folder = PROJECT_ROOT / "dbt_project"
     environment = jinja2.Environment(autoescape=False, extensions=["jinja2.ext.do"])  # noqa: S701 - SQL
     quoted = type("Adapter", (), {"quote": staticmethod(lambda name: f'"{name}"')})
     macro = (folder / "macros" / "current_children.sql").read_text()
+    template = macro + (folder / "models" / "staging" / "files" / f"{model}.sql").read_text()
+    return environment.from_string(template).render(
+        source=lambda dataset, table: f"{dataset}.{table}", ref=lambda other: f"({compiled(other)})", adapter=quoted
+    )
 
-    def sql(name: str) -> str:
-        template = macro + (folder / "models" / "staging" / "files" / f"{name}.sql").read_text()
-        return environment.from_string(template).render(
-            source=lambda dataset, table: f"{dataset}.{table}", ref=lambda other: f"({sql(other)})", adapter=quoted
-        )
 
-    cursor = connection.execute(sql(f"stg_files__{model}"))
+def staging(connection: duckdb.DuckDBPyConnection, model: str) -> list[dict[str, Any]]:
+    """The rows of a staging model over the raw tables."""
+    cursor = connection.execute(compiled(f"stg_files__{model}"))
     names = [column[0] for column in cursor.description or ()]
     return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 

@@ -137,13 +137,18 @@ class Quoting:
         return f'"{name}"'
 
 
-def staged(data: Path, model: str) -> list[dict[str, Any]]:
-    """The rows of a staging model, compiled with the project's own macro."""
+@cache
+def compiled(model: str) -> str:
+    """A staging model as one query, with the project's own macro."""
     template = MACROS.read_text(encoding="utf-8") + (STAGING / f"{model}.sql").read_text(encoding="utf-8")
-    sql = jinja2.Template(template).render(source=lambda *names: ".".join(names), adapter=Quoting)
+    return jinja2.Template(template).render(source=lambda *names: ".".join(names), adapter=Quoting)
+
+
+def staged(data: Path, model: str) -> list[dict[str, Any]]:
+    """The rows of a staging model."""
     with duckdb.connect(str(data / "warehouse.duckdb")) as connection:
         connection.execute("set timezone = 'UTC'")
-        cursor = connection.execute(sql)
+        cursor = connection.execute(compiled(model))
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 

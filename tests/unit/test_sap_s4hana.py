@@ -173,6 +173,7 @@ class _Adapter:
         return f'"{name}"'
 
 
+@cache
 def staging_sql(model: str) -> str:
     """A staging model as dbt compiles it: these models use source(), ref() and one macro only."""
     macro = (DBT / "macros" / "current_children.sql").read_text(encoding="utf-8")

@@ -102,6 +102,7 @@ class Quoting:
         return f'"{name}"'
 
 
+@cache
 def compiled(model: str) -> str:
     """A staging model as one query, the models that it refers to inside it."""
     template = MACROS.read_text(encoding="utf-8") + (STAGING / f"{model}.sql").read_text(encoding="utf-8")

@@ -164,6 +164,7 @@ def raw(data: Path, sql: str) -> list[dict[str, Any]]:
         return rows(connection, sql)
 
 
+@cache
 def staging_sql(model: str) -> str:
     """A staging model as dbt compiles it, a ref() in place."""
     macros = (DBT / "macros" / "current_children.sql").read_text(encoding="utf-8")
