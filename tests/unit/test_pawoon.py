@@ -22,27 +22,37 @@ from tests.tills import (
     sync_well,
 )
 
+pytestmark = pytest.mark.xdist_group("pawoon")  # one night for all that only look at it
 CERTAIN = {"id", "receipt_code", "device_timestamp", "final_amount", "total_discount"}  # seen in client code
+
+
+@pytest.fixture(scope="module")
+def last_night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
+    """Everything read once, at the last night, for tests that only look."""
+    with stand_of(tmp_path_factory.mktemp("pawoon"), "pawoon") as made:
+        sync_well(made)
+        yield made
 
 
 @pytest.fixture
 def stand(tmp_path: Path) -> Iterator[Stand]:
-    with stand_of(tmp_path, "pawoon") as made:
+    """Two outlets on the till system: enough where one night is disturbed."""
+    with stand_of(tmp_path, "pawoon", outlets=2) as made:
         yield made
 
 
-def test_two_nights_equal_the_company(stand: Stand) -> None:
+def test_two_nights_equal_the_company(tmp_path: Path) -> None:
     """Catches: late uploads and late voids missed, refunds with the wrong sign, local times in the wrong zone."""
-    assert_two_nights_are_true(stand)
+    with stand_of(tmp_path, "pawoon") as stand:
+        assert_two_nights_are_true(stand)
 
 
-def test_pawoons_own_totals_agree_with_the_receipts(stand: Stand) -> None:
+def test_pawoons_own_totals_agree_with_the_receipts(last_night: Stand) -> None:
     """Catches: a report of the wrong day or zone, totals with tax compared with totals without."""
-    sync_well(stand)
-    assert_own_totals_agree(stand, "gross_sales discounts net_sales")
+    assert_own_totals_agree(last_night, "gross_sales discounts net_sales")
 
 
-def test_windows_are_local_and_closed_days_come_first(stand: Stand) -> None:
+def test_windows_are_local_and_closed_days_come_first(tmp_path: Path) -> None:
     """Catches: bounds in UTC, which lose an outlet's morning; the running day, whose first hours count, unread."""
     asked: list[tuple[str, str, str]] = []
 
@@ -52,12 +62,13 @@ def test_windows_are_local_and_closed_days_come_first(stand: Stand) -> None:
             asked.append(tuple(map(request.arg, bounds)))  # type: ignore[arg-type]
         return honest(request)
 
-    answer_with(stand, listen)
-    sync_well(stand)
-    for outlet in stand.running.sandbox("pawoon").tills:
-        windows = [(start, end) for key, start, end in asked if key == outlet]
-        days = [f"2026-04-0{number}" for number in range(3, 8)]  # the night of the 6th is the morning of the 7th
-        assert windows == [(f"{day}T00:00:00", f"{day}T23:59:59") for day in days]
+    with stand_of(tmp_path, "pawoon") as stand:
+        answer_with(stand, listen)
+        sync_well(stand)
+        for outlet in stand.running.sandbox("pawoon").tills:
+            windows = [(start, end) for key, start, end in asked if key == outlet]
+            days = [f"2026-04-0{number}" for number in range(3, 8)]  # the night of the 6th is the morning of the 7th
+            assert windows == [(f"{day}T00:00:00", f"{day}T23:59:59") for day in days]
 
 
 def test_a_late_upload_while_paging_loses_nothing(stand: Stand) -> None:
@@ -152,20 +163,18 @@ def test_a_refusal_inside_a_200_is_a_failure(stand: Stand) -> None:
     assert "Report is being prepared" in failed["summary"]
 
 
-def test_the_menu_has_prices_and_codes(stand: Stand) -> None:
+def test_the_menu_has_prices_and_codes(last_night: Stand) -> None:
     """Catches: the useless price 0 of a product with variants, a variant without its product, lines without a SKU."""
-    sync_well(stand)
-    menu = stand.company.menu(stand.company.outlets[0])
-    products = staged(stand, "products")
+    menu = last_night.company.menu(last_night.company.outlets[0])
+    products = staged(last_night, "products")
     assert {row["product_code"] for row in products} == {product.sku for product in menu}
     assert all(row["list_price"] > 0 for row in products)
     assert len({row["source_product_id"] for row in products}) == len(products)
-    assert {line["source_product_id"] for line in staged(stand, "check_lines")} <= {
+    assert {line["source_product_id"] for line in staged(last_night, "check_lines")} <= {
         row["source_product_id"] for row in products
     }
 
 
-def test_nobodys_name_is_stored(stand: Stand) -> None:
-    sync_well(stand)
-    assert_nobody_is_stored(stand)
-    assert None not in {check["staff_ref"] for check in staged(stand, "checks")}
+def test_nobodys_name_is_stored(last_night: Stand) -> None:
+    assert_nobody_is_stored(last_night)
+    assert None not in {check["staff_ref"] for check in staged(last_night, "checks")}
