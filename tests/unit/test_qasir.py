@@ -20,16 +20,28 @@ from tests.tills import (
     sync_well,
 )
 
+pytestmark = pytest.mark.xdist_group("qasir")  # one night for all that only look at it
 
-@pytest.fixture
-def stand(tmp_path: Path) -> Iterator[Stand]:
-    with stand_of(tmp_path, "qasir") as made:
+
+@pytest.fixture(scope="module")
+def last_night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
+    """Everything read once, at the last night, for tests that only look."""
+    with stand_of(tmp_path_factory.mktemp("qasir"), "qasir") as made:
+        sync_well(made)
         yield made
 
 
-def test_two_nights_equal_the_company(stand: Stand) -> None:
+@pytest.fixture
+def stand(tmp_path: Path) -> Iterator[Stand]:
+    """Two outlets on the till system: enough where one night is disturbed."""
+    with stand_of(tmp_path, "qasir", outlets=2) as made:
+        yield made
+
+
+def test_two_nights_equal_the_company(tmp_path: Path) -> None:
     """Catches: voids, refunds and late sales behind the cursor, refunds on the wrong day, change booked as sales."""
-    assert_two_nights_are_true(stand, tells_taxes=False)
+    with stand_of(tmp_path, "qasir") as stand:
+        assert_two_nights_are_true(stand, tells_taxes=False)
 
 
 def test_the_second_night_asks_for_changes_only(stand: Stand) -> None:
@@ -97,29 +109,26 @@ def test_prices_with_tax_are_refused_and_told(stand: Stand) -> None:
     assert len(sales) + len(rejects) == known
 
 
-def test_change_is_no_revenue(stand: Stand) -> None:
+def test_change_is_no_revenue(last_night: Stand) -> None:
     """Catches: the tendered amount taken for what was paid."""
-    sync_well(stand)
     paid: dict[str, Decimal] = {}
-    for row in staged(stand, "check_payments"):
+    for row in staged(last_night, "check_payments"):
         paid[row["check_id"]] = paid.get(row["check_id"], Decimal(0)) + row["amount"]
-    assert paid == {check["check_id"]: check["bill_total"] for check in staged(stand, "checks")}
-    assert any(row["change"] > 0 for row in stand.raw("qasir")["payments"])
+    assert paid == {check["check_id"]: check["bill_total"] for check in staged(last_night, "checks")}
+    assert any(row["change"] > 0 for row in last_night.raw("qasir")["payments"])
 
 
-def test_the_menu_has_every_variant(stand: Stand) -> None:
+def test_the_menu_has_every_variant(last_night: Stand) -> None:
     """Catches: variants that lose their product, one outlet's variants over another's."""
-    sync_well(stand)
-    products = {row["source_product_id"]: row for row in staged(stand, "products")}
-    menu = stand.company.menu(stand.company.outlets[0])
+    products = {row["source_product_id"]: row for row in staged(last_night, "products")}
+    menu = last_night.company.menu(last_night.company.outlets[0])
     assert {row["product_code"] for row in products.values()} == {product.sku for product in menu}
-    assert len(products) == len(staged(stand, "products")) > 5 * len(menu)
-    for line in staged(stand, "check_lines"):
+    assert len(products) == len(staged(last_night, "products")) > 5 * len(menu)
+    for line in staged(last_night, "check_lines"):
         assert products[line["source_product_id"]]["product_name"] == line["product_name"]
         assert products[line["source_product_id"]]["source_category"] == line["source_category"]
 
 
-def test_nobodys_name_is_stored(stand: Stand) -> None:
-    sync_well(stand)
-    assert_nobody_is_stored(stand)
-    assert None not in {check["staff_ref"] for check in staged(stand, "checks")}
+def test_nobodys_name_is_stored(last_night: Stand) -> None:
+    assert_nobody_is_stored(last_night)
+    assert None not in {check["staff_ref"] for check in staged(last_night, "checks")}
