@@ -30,6 +30,7 @@ from tests.tills import (
     sync_well,
 )
 
+pytestmark = pytest.mark.xdist_group("oracle-micros")  # one night for all that only look at it
 VENDOR = "oracle-micros"
 OIDC = "/oidc-provider/v1/oauth2"
 DAY = "2026-04-04"

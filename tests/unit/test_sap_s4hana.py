@@ -49,6 +49,7 @@ from ingestion.vendors.sap_s4hana.journals import MAX_LINES, SapJournals
 from ingestion.vendors.sap_s4hana.sandbox import SANDBOX
 from ingestion.vendors.sap_s4hana.transport import ODataPaginator, opened
 
+pytestmark = pytest.mark.xdist_group("sap-s4hana")  # one night for all that only look at it
 VENDOR = "sap-s4hana"
 ACCOUNT = "sap-nki"
 DBT = PROJECT_ROOT / "dbt_project"
