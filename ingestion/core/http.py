@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import Any, Protocol
 
 import msgspec
@@ -123,7 +124,9 @@ class TlsAdapter(HTTPAdapter):
         return super().proxy_manager_for(proxy, ssl_context=_tls_context(), **kwargs)
 
 
+@cache
 def _tls_context() -> ssl.SSLContext:
+    """One for all sessions: reading the system's certificates takes longer than many a call."""
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context

@@ -71,7 +71,7 @@ READ_FAULTS = (FaultKind.THROTTLE, FaultKind.ERROR, FaultKind.RESET_BEFORE_COMMI
 KILLS = ("outbox.planned", "outbox.sending_committed", "outbox.sent", "outbox.receipt_stored", "outbox.confirmed")
 PER_TARGET = 520  # faults, kills included
 PER_KIND = 50
-PER_KILL = 17
+PER_KILL = 10
 ROUNDS = 400  # bound of the edits of one target
 RUNS = 30  # bound of the exports after one edit
 SHORT, LONG = 0.15, 10.0  # client time-outs in seconds
@@ -381,7 +381,7 @@ def _faults(vendor: str, chance: random.Random, outcome: Outcome) -> list[Fault]
     post, find = TARGETS[vendor]
     rare = sorted(WRITE_FAULTS, key=lambda kind: outcome.faults[kind] + chance.random())[:4]
     faults = [
-        Fault(kind=kind, method="POST" if vendor == "sap-s4hana" else "PUT", path=post, probability=0.2, count=2)
+        Fault(kind=kind, method="POST" if vendor == "sap-s4hana" else "PUT", path=post, probability=0.4, count=4)
         for kind in rare
     ]
     if chance.random() < 0.3:

@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from ingestion.core import http
 from ingestion.core.auth import basic, client_credentials
 from ingestion.core.errors import AccessError, ApiError, CircuitOpenError, PageError, RefusedError, RetriableError
 from ingestion.core.http import ATTEMPTS, ApiClient, Call, Limiter
@@ -716,6 +717,7 @@ def test_tls_below_one_two_is_refused(
     """Catches: a connection that can be read, even where the operating system's own defaults allow it."""
     with TlsServer(tmp_path, newest) as server:
         monkeypatch.setenv("SSL_CERT_FILE", str(server.certificate))
+        monkeypatch.setattr(http, "_tls_context", http._tls_context.__wrapped__)  # these certificates are this test's
         client = bench.client(base_url=server.url)
         if newest >= ssl.TLSVersion.TLSv1_2:
             assert client.request("GET", "rows").status_code == 200

@@ -44,24 +44,28 @@ class DuckWarehouse:
         self.settings.data.mkdir(parents=True, exist_ok=True)
         try:
             with FileLock(self.settings.data / "warehouse.lock", timeout=engine.LOCK_TIMEOUT, is_singleton=True):
-                yield
+                if dataset is None:
+                    yield
+                    return
+                # dlt opens and closes the file for every statement and job; it stays open while somebody has it open
+                with self._open(read_only=False):
+                    yield
         except Timeout as error:
             raise WarehouseBusyError from error
 
     @contextmanager
     def connect(self, *, read_only: bool) -> Iterator[Connection]:
         """Under the write lock, closed at the end so that the next process can open the file."""
-        with self.write_lock():
-            path = self.settings.warehouse_path
-            path.parent.mkdir(parents=True, exist_ok=True)
-            connection = duckdb.connect(str(path), read_only=read_only and path.exists())
-            try:
-                connection.execute("set timezone = 'UTC'")
-                connection.begin()
-                yield connection
-                connection.commit()
-            finally:
-                connection.close()
+        with self.write_lock(), self._open(read_only=read_only) as connection:
+            connection.execute("set timezone = 'UTC'")
+            connection.begin()
+            yield connection
+            connection.commit()
+
+    def _open(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+        path = self.settings.warehouse_path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return duckdb.connect(str(path), read_only=read_only and path.exists())
 
     def replace(self, dataset: str, tables: Mapping[str, pa.Table]) -> None:
         with self.connect(read_only=False) as connection:
