@@ -105,6 +105,9 @@ def close_lost_runs(instance: DagsterInstance, home: Path) -> None:
     running = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
     for run in instance.get_runs(RunsFilter(statuses=running, tags={HOST_TAG: socket.gethostname()})):
         with contextlib.suppress(Timeout), _held(home, run.run_id):
+            now = instance.get_run_by_id(run.run_id)
+            if now is None or now.is_finished:
+                continue  # it ended well while we looked
             instance.report_run_failed(run, "The process that ran this night has ended.")
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
 

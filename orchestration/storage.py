@@ -82,8 +82,8 @@ def _prepared(url: str) -> Engine:
         return _connected(*arguments, **parameters)
 
     @event.listens_for(engine, "do_execute")
-    def _(cursor: Any, statement: str, parameters: Any, context: Any) -> bool:
-        return _executed(cursor, statement, parameters, context)
+    def _(_cursor: Any, statement: str, parameters: Any, context: Any) -> bool:
+        return _executed(statement, parameters, context)
 
     os.register_at_fork(after_in_child=lambda: engine.dispose(close=False))
     with engine.connect() as guard:
@@ -96,24 +96,27 @@ def _prepared(url: str) -> Engine:
     return engine
 
 
-def _executed(cursor: Any, statement: str, parameters: Any, context: Any) -> bool:
-    """Run a statement, once more on a new connection if the server went away under it.
+def _executed(statement: str, parameters: Any, context: Any) -> bool:
+    """Run a statement, again on a new connection while the server goes away under it.
 
-    Dagster's statements commit one by one. One that was committed and not confirmed is done twice: an event may then
-    stand in the log twice, which nothing counts.
+    More than once: a server that goes down ends its sessions one after the other, so the next connection of the pool
+    may still answer a ping. Dagster's statements commit one by one. One that was committed and not confirmed is done
+    twice: an event may then stand in the log twice, which nothing counts.
     """
-    try:
-        context.dialect.do_execute(cursor, statement, parameters, context)
-    except psycopg2.Error as error:
-        if not server_was_away(error):
-            raise
-        # a new connection under the same transaction block, which in autocommit mode the server does not know
-        connection = context.root_connection
-        connection._dbapi_connection.invalidate(error)
-        connection._dbapi_connection = connection.engine.raw_connection()
-        context.cursor = connection._dbapi_connection.cursor()
-        context.dialect.do_execute(context.cursor, statement, parameters, context)
-    return True  # SQLAlchemy need not do it
+    end = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            context.dialect.do_execute(context.cursor, statement, parameters, context)
+        except psycopg2.Error as error:
+            if time.monotonic() > end or not server_was_away(error):
+                raise
+            # a new connection under the same transaction block, which in autocommit mode the server does not know
+            connection = context.root_connection
+            connection._dbapi_connection.invalidate(error)
+            connection._dbapi_connection = connection.engine.raw_connection()
+            context.cursor = connection._dbapi_connection.cursor()
+        else:
+            return True  # SQLAlchemy need not do it
 
 
 def _connected(*arguments: Any, **parameters: Any) -> Any:

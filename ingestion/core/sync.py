@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from ingestion.core import fetch, files
+from ingestion.core.config import Integration
 from ingestion.core.errors import ApiError
 from ingestion.core.landing import Batch
 from ingestion.core.load import Loader, StreamResult
@@ -69,7 +71,7 @@ def sync(
                 fetch.plan(
                     stream,
                     outlets=zones,
-                    settings={"config": str(platform.settings.config), **integration.settings},
+                    settings=_values(platform, integration),
                     start_date=integration.start_date,
                     as_of=as_of,
                     cursors=cursors,
@@ -79,31 +81,22 @@ def sync(
 
         return events
 
-    def batch_for(run_id: int) -> Callable[[Stream], Batch]:
-        return lambda stream: platform.landing.batch(connector.slug, integration_id, stream.name, as_of, run_id)
-
-    run_id = platform.ops.start_run(integration_id, as_of)
-    report = SyncReport(integration_id, run_id)
-    try:
-        client = platform.client(integration_id, sleep)
-        loader = Loader(platform.settings, connector, integration_id, platform.hasher)
-        loader.prepare()
-        report.streams = loader.run(
-            streams,
-            events_of(client),
-            batch_for(run_id),
-            run_id=run_id,
-            until=as_of,
-            watch_keys=platform.ops.open_reject_keys(integration_id),
-        )
-        report.files = file_ledger.finished(stream.name for stream in connector.streams)
-    except ApiError as error:
-        report.error = str(error)
-    except Exception as error:
-        report.error = type(error).__name__  # its text may hold data
-        raise
-    finally:
-        _record(platform, report, streams, as_of)
+    with _recorded(platform, integration_id, streams, until=as_of) as report:
+        try:
+            client = platform.client(integration_id, sleep)
+            loader = Loader(platform.settings, connector, integration_id, platform.hasher)
+            loader.prepare()
+            report.streams = loader.run(
+                streams,
+                events_of(client),
+                _batches(platform, report),
+                run_id=report.run_id,
+                until=as_of,
+                watch_keys=platform.ops.open_reject_keys(integration_id),
+            )
+            report.files = file_ledger.finished(stream.name for stream in connector.streams)
+        except ApiError as error:
+            report.error = str(error)
     return report
 
 
@@ -134,7 +127,7 @@ def deliver(
     connector = platform.connector(integration_id)
     integration = platform.config.integration(integration_id)
     zones, as_of = platform.zones(integration), platform.settings.as_of
-    values = {"config": str(platform.settings.config), **integration.settings}
+    values = _values(platform, integration)
 
     def events(stream: Stream, _: Mapping[str, str]) -> Iterator[fetch.Event]:
         wanted = sent[stream.name]
@@ -153,23 +146,16 @@ def deliver(
     loader = Loader(platform.settings, connector, integration_id, platform.hasher, live=True)
     loader.prepare()
     begin()
-    run_id = platform.ops.start_run(integration_id, as_of, replay=True)
-    report = SyncReport(integration_id, run_id)
-    try:
+    with _recorded(platform, integration_id, streams, replay=True, is_pull=False) as report:
         report.streams = loader.run(
             streams,
             events,
-            lambda stream: platform.landing.batch(connector.slug, integration_id, stream.name, as_of, run_id),
-            run_id=run_id,
+            _batches(platform, report),
+            run_id=report.run_id,
             until=None,
             watch_keys=platform.ops.open_reject_keys(integration_id),
             whole=False,
         )
-    except Exception as error:
-        report.error = type(error).__name__
-        raise
-    finally:
-        _record(platform, report, streams, None, is_pull=False)
     return report
 
 
@@ -221,31 +207,57 @@ def replay(
                     kind = "page"
                 yield fetch.Page(content, page.meta.scope, page.meta.constants, kind, page.reference, rows)
 
-    run_id = platform.ops.start_run(integration_id, platform.settings.as_of, replay=True)
-    report = SyncReport(integration_id, run_id)
-    try:
+    with _recorded(platform, integration_id, streams, replay=True) as report:
         loader = Loader(platform.settings, connector, integration_id, platform.hasher)
         loader.prepare()
         report.streams = loader.run(
             streams,
             events,
             None,
-            run_id=run_id,
+            run_id=report.run_id,
             until=None,
             watch_keys=platform.ops.open_reject_keys(integration_id),
             whole=picks is None,
         )
-    except Exception as error:
-        report.error = type(error).__name__
-        raise
-    finally:
-        _record(platform, report, streams, None)
     return report
 
 
 def _chosen(connector: Connector, only: Iterable[str] | None) -> list[Stream]:
     names = None if only is None else set(only)
     return [stream for stream in connector.streams if names is None or stream.name in names]
+
+
+def _values(platform: Platform, integration: Integration) -> dict[str, str]:
+    """What URL templates of the integration may name."""
+    return {"config": str(platform.settings.config), **integration.settings}
+
+
+def _batches(platform: Platform, report: SyncReport) -> Callable[[Stream], Batch]:
+    """The landing zone's batch of a stream in this run."""
+    slug, as_of = platform.connector(report.integration_id).slug, platform.settings.as_of
+    return lambda stream: platform.landing.batch(slug, report.integration_id, stream.name, as_of, report.run_id)
+
+
+@contextmanager
+def _recorded(
+    platform: Platform,
+    integration_id: str,
+    streams: Sequence[Stream],
+    *,
+    until: datetime | None = None,
+    replay: bool = False,
+    is_pull: bool = True,
+) -> Iterator[SyncReport]:
+    """A run that is written down when it ends, however it ends."""
+    run_id = platform.ops.start_run(integration_id, platform.settings.as_of, replay=replay)
+    report = SyncReport(integration_id, run_id)
+    try:
+        yield report
+    except Exception as error:
+        report.error = type(error).__name__  # its text may hold data
+        raise
+    finally:
+        _record(platform, report, streams, until, is_pull=is_pull)
 
 
 def _record(

@@ -11,7 +11,7 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -24,6 +24,7 @@ from starlette.datastructures import UploadFile
 from ingestion.core.config import Integration
 from ingestion.core.ops.db import reading
 from ingestion.core.ops.inbox import Inbox
+from ingestion.core.ops.store import utc_now
 from ingestion.core.platform import Platform
 from ingestion.core.registry import connectors
 from ingestion.core.spec import Connector
@@ -60,10 +61,6 @@ class Doors:
             yield
         finally:
             self._inside[integration_id] -= 1
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 def create_app(

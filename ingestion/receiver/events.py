@@ -84,7 +84,7 @@ def read_event(
     """
     webhooks = connector.webhooks
     assert webhooks is not None
-    owners = _owners(webhooks, accounts, secrets, headers, query, content, now)
+    owners = _owners(webhooks, accounts, secrets, _Request(headers, query, content, now))
     if not owners:
         raise Refused(401, "the signature is missing or wrong")
     told = text(content, webhooks.event_type)
@@ -104,30 +104,34 @@ def read_event(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What came, and when."""
+
+    headers: Mapping[str, str]
+    query: Mapping[str, str]
+    content: bytes
+    now: datetime
+
+
 def _owners(
-    webhooks: Webhooks,
-    accounts: Sequence[Integration],
-    secrets: Secrets,
-    headers: Mapping[str, str],
-    query: Mapping[str, str],
-    content: bytes,
-    now: datetime,
+    webhooks: Webhooks, accounts: Sequence[Integration], secrets: Secrets, request: _Request
 ) -> list[Integration]:
     """The accounts with whose secret the event was made."""
     scheme = webhooks.authentic
     known = [(account, secrets.of(account.integration_id, scheme.secret)) for account in accounts]
     known = [(account, secret) for account, secret in known if secret]
     if isinstance(scheme, SecretUrl):
-        told = query.get(scheme.parameter, "").encode()
+        told = request.query.get(scheme.parameter, "").encode()
         return [account for account, secret in known if hmac.compare_digest(told, secret)]
-    told = headers.get(scheme.header, "").encode()
+    told = request.headers.get(scheme.header, "").encode()
     if not told:
         return []
     if scheme.tolerance is not None:
-        signed_at = _moment(_timestamp(scheme, headers, content), scheme.timestamp)
-        if abs(now - signed_at) > scheme.tolerance:
+        signed_at = _moment(_timestamp(scheme, request), scheme.timestamp)
+        if abs(request.now - signed_at) > scheme.tolerance:
             return []
-    message = b"".join(_part(name, scheme, headers, content) for name in scheme.signed)
+    message = b"".join(_part(name, scheme, request) for name in scheme.signed)
     return [account for account, secret in known if hmac.compare_digest(told, signature(scheme, secret, message))]
 
 
@@ -138,15 +142,15 @@ def signature(scheme: Signed, secret: bytes, message: bytes) -> bytes:
     return scheme.prefix.encode() + told
 
 
-def _part(name: str, scheme: Signed, headers: Mapping[str, str], content: bytes) -> bytes:
+def _part(name: str, scheme: Signed, request: _Request) -> bytes:
     if name == "body":
-        return content
-    return _timestamp(scheme, headers, content).encode() if name == "timestamp" else name.encode()
+        return request.content
+    return _timestamp(scheme, request).encode() if name == "timestamp" else name.encode()
 
 
-def _timestamp(scheme: Signed, headers: Mapping[str, str], content: bytes) -> str:
+def _timestamp(scheme: Signed, request: _Request) -> str:
     kind, _, name = scheme.timestamp.partition(":")
-    return headers.get(name, "") if kind == "header" else text(content, scheme.timestamp)
+    return request.headers.get(name, "") if kind == "header" else text(request.content, scheme.timestamp)
 
 
 def _moment(told: str, field: str) -> datetime:

@@ -102,7 +102,7 @@ class Services:
                 return found
             time.sleep(POLL_SECONDS)
         logs = "\n".join(f"--- {name}\n{service.log.read_text()[-3000:]}" for name, service in self.all.items())
-        raise AssertionError(f"waited in vain: {what}\n{logs}")
+        raise AssertionError(f"waited in vain: {what}\n{self.runs()}\n{logs}")
 
     def ask(self, query: str, **variables: Any) -> Any:
         """The data of an answer; None while nobody answers or while the answer is an error."""

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import zstandard
-from sqlalchemy import ColumnElement, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, DBAPIError, StatementError
 from sqlalchemy.orm import Session, sessionmaker
@@ -237,14 +237,15 @@ class Inbox:
 
     def settle(self, outcomes: Mapping[int, Settled]) -> None:
         """Write down how events ended, in one transaction."""
+        if not outcomes:
+            return
         now = self._now()
+        rows = [
+            {"seq": seq, "state": outcome.state, "error": outcome.error[:500], "settled_at": now}
+            for seq, outcome in outcomes.items()
+        ]
         with writing(self._sessions) as session:
-            for seq, outcome in outcomes.items():
-                session.execute(
-                    update(InboxEvent)
-                    .where(InboxEvent.seq == seq)
-                    .values(state=outcome.state, error=outcome.error[:500], settled_at=now)
-                )
+            session.execute(update(InboxEvent), rows)
 
     def give_up(self, error: str) -> int:
         """Make those dead whose attempts are used up; returns how many."""
@@ -330,7 +331,7 @@ def _which(state: str | None, integration_id: str | None, seqs: Collection[int] 
     if integration_id is not None:
         found.append(InboxEvent.integration_id == integration_id)
     if seqs is not None:
-        found.append(or_(*(InboxEvent.seq == seq for seq in seqs)) if seqs else InboxEvent.seq < 0)
+        found.append(InboxEvent.seq.in_(seqs))
     return found
 
 
