@@ -23,11 +23,13 @@ from filelock import FileLock
 
 IDLE = 600.0  # seconds
 KEPT = 4  # parsed projects
+YOUNG = 20_000  # new objects before the collector looks at them: dbt makes many and keeps most
 UNPARSED = (["debug"],)  # commands that need no project
 
 
 def main() -> None:
     """Serve requests until there are no more."""
+    gc.set_threshold(YOUNG)
     manifests: dict[str, Manifest] = {}
     requests = open(0, "rb", buffering=0)  # noqa: SIM115 - for the life of the process; unbuffered, as select sees it
     while select.select([requests], [], [], IDLE)[0]:
@@ -48,6 +50,8 @@ def _serve(request: Mapping[str, Any], manifests: dict[str, Manifest]) -> int:
         while len(manifests) >= KEPT:
             del manifests[next(iter(manifests))]
         manifests[kept] = parsed.result
+        gc.collect()
+        gc.freeze()  # a parsed project is large and stays: collections need not walk through it
     return _status(_run(request["environment"], arguments, manifests[kept])) if arguments else 0
 
 
