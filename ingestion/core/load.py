@@ -9,7 +9,6 @@ Only a `replace` stream is held in memory, scope by scope: its rows count when i
 from __future__ import annotations
 
 import logging
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,7 +21,7 @@ import pyarrow as pa
 from dlt.extract import DltResource
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from ingestion.core import progress, warehouse
+from ingestion.core import dlt_settings, progress, warehouse
 from ingestion.core.errors import ApiError
 from ingestion.core.failpoints import failpoint
 from ingestion.core.fetch import Event, Page, ScopeDone, ScopeFailed
@@ -36,12 +35,11 @@ CHUNK_ROWS = 100_000
 SEQ_PER_RUN = 10**10
 DRIFT_PAGES = 3  # pages of a stream and run whose first record is held against its wire type
 
-os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
-os.environ.setdefault("LOAD__DELETE_COMPLETED_JOBS", "true")  # landing keeps what came; dlt need not
-
 log = logging.getLogger(__name__)
 
 Events = Callable[[Stream, Mapping[str, str]], Iterator[Event]]
+
+dlt_settings.fix()
 
 
 @dataclass(slots=True)

@@ -238,7 +238,7 @@ def test_a_new_vendor_touches_two_folders_and_one_line_and_loads(project_copy: P
     environment = {name: value for name, value in os.environ.items() if not name.startswith("C4_")}
     loaded = subprocess.run(
         [sys.executable, "-c", SAMPLE_LOAD, "kasir-pintar", str(tmp_path / "data")],
-        env=environment | {"PYTHONPATH": str(project_copy), "RUNTIME__DLTHUB_TELEMETRY": "false"},
+        env=environment | {"PYTHONPATH": str(project_copy)},
         cwd=project_copy,
         capture_output=True,
         text=True,

@@ -19,7 +19,7 @@ import msgspec
 import pyarrow.parquet as pq
 import pytest
 
-from ingestion.core import load, warehouse
+from ingestion.core import dlt_settings, load, warehouse
 from ingestion.core.errors import RetriableError
 from ingestion.core.fetch import Event, Page, ScopeDone, ScopeFailed
 from ingestion.core.landing import LandingZone
@@ -404,7 +404,9 @@ def test_an_extraction_that_breaks_commits_nothing_and_is_repeated(store: Store,
 KILLED = """
     import os, sys
     from pathlib import Path
+    from ingestion.core import dlt_settings
     from tests.unit.test_load import Store, check, kill_at, whole
+    dlt_settings.VALUES["workers"] = 1  # jobs in their order: a place is the same place every time
     for place in sys.argv[2:]:
         if child := os.fork():
             print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
@@ -472,7 +474,6 @@ def killed(tmp_path_factory: pytest.TempPathFactory, postgres_server: str) -> It
                 *(f"{place}={url}" for place, url in warehouses.items()),
             ],
             cwd=PROJECT_ROOT,
-            env={**os.environ, "LOAD__WORKERS": "1"},
             capture_output=True,
             text=True,
             check=True,
@@ -524,7 +525,7 @@ def test_an_unfinished_load_that_cannot_be_finished_is_read_again(
 
 def test_memory_is_bounded_by_chunks_not_by_the_night(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Catches: a night gathered in memory before it is written, or written row group by tiny row group."""
-    monkeypatch.setenv("LOAD__DELETE_COMPLETED_JOBS", "false")
+    monkeypatch.setitem(dlt_settings.VALUES, "delete_completed_jobs", False)
     monkeypatch.setattr(load, "CHUNK_ROWS", 20_000)
 
     def night() -> Iterator[Event]:
