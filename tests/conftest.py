@@ -6,8 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests import postgres as pg
+
+settings.register_profile("same", derandomize=True)  # who searches for more says --hypothesis-profile=default
+settings.load_profile("same")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -20,6 +20,7 @@ import openpyxl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from openpyxl.cell import WriteOnlyCell
 
 from ingestion.vendors.files import reading as reading_module
 from ingestion.vendors.files.checks import allocate
@@ -559,13 +560,21 @@ def cells(row: Sold, number: int, dialect: Dialect) -> dict[str, Any]:
     return {key: whole[key] for key in keys[dialect.shift :] + keys[: dialect.shift]}
 
 
+def _cell(sheet: Any, value: Any) -> WriteOnlyCell:
+    """A text stays a text, also one that begins as a formula does."""
+    cell = WriteOnlyCell(sheet, value)
+    if isinstance(value, str):
+        cell.data_type = "s"
+    return cell
+
+
 def rendered(rows: list[Sold], dialect: Dialect) -> bytes:
     table = [cells(row, number, dialect) for number, row in enumerate(rows)]
     if dialect.kind == "xlsx":
         book = openpyxl.Workbook(write_only=True)
         sheet = book.create_sheet()
         for line in [list(table[0]), *(list(row.values()) for row in table)]:
-            sheet.append(line)
+            sheet.append([_cell(sheet, value) for value in line])
         stream = io.BytesIO()
         book.save(stream)
         return stream.getvalue()
