@@ -2,36 +2,52 @@
 
 -- Sales as they are known now, from the day before the last night on. It reads staging and configuration only, so that it can be built
 -- alone within seconds, while the other marts show the last night. Amounts are the outlet's own: nothing is translated.
-with recent as (
+-- Materialized: a plan that meets the outlets by date before it has met them by their key compares every check with all.
+with places as materialized (
+    select
+        m.integration_id,
+        m.source_outlet_id,
+        i.vendor,
+        v.outlet_id,
+        v.entity_id,
+        v.currency,
+        v.cutoff,
+        v.timezone,
+        v.valid_from,
+        v.valid_to
+    from {{ source('raw_c4', 'integration_outlets') }} as m
+    inner join {{ source('raw_c4', 'integrations') }} as i
+        on i.integration_id = m.integration_id
+        and not coalesce(i.stands_in, false)
+    inner join {{ source('raw_c4', 'outlets') }} as v
+        on v.outlet_id = m.outlet_id
+),
+
+recent as (
     select
         c.integration_id,
         c.check_id,
         c.check_type,
         c.opened_at,
         c.source_business_date,
-        i.vendor,
-        v.outlet_id,
-        v.entity_id,
-        v.currency,
-        v.cutoff,
-        {{ local_timestamp('c.opened_at', 'v.timezone') }} as opened_local
+        p.vendor,
+        p.outlet_id,
+        p.entity_id,
+        p.currency,
+        p.cutoff,
+        {{ local_timestamp('c.opened_at', 'p.timezone') }} as opened_local
     from {{ ref('int_unified__checks') }} as c
-    inner join {{ source('raw_c4', 'integrations') }} as i
-        on i.integration_id = c.integration_id
-        and not coalesce(i.stands_in, false)
-    inner join {{ source('raw_c4', 'integration_outlets') }} as m
-        on m.integration_id = c.integration_id
-        and m.source_outlet_id = c.source_outlet_id
-    inner join {{ source('raw_c4', 'outlets') }} as v
-        on v.outlet_id = m.outlet_id
-        and {{ utc_date('c.opened_at') }} between v.valid_from and v.valid_to
+    inner join places as p
+        on p.integration_id = c.integration_id
+        and p.source_outlet_id = c.source_outlet_id
+        and {{ utc_date('c.opened_at') }} between p.valid_from and p.valid_to
     where
         not coalesce(c.is_voided, false)
         -- wide enough for every time zone: whole business dates are chosen below
         and c.opened_at >= (select min(as_of) from {{ source('raw_c4', 'group_settings') }}) - interval '4 days'
 ),
 
-placed as (
+placed as materialized (
     select
         *,
         coalesce(
