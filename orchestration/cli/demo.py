@@ -355,21 +355,25 @@ def serve_sandboxes(settings: Settings, *, outlets: int, days: int) -> None:
 
 def serve_ui(settings: Settings, *, port: int, outlets: int, days: int) -> None:
     """`dagster dev` over the data folder, with sandboxes where no company is configured."""
-    demo = (settings.data / MARKER).exists() or not (settings.data / "config").is_dir()
+    with ui_environment(settings, outlets=outlets, days=days) as environment:
+        command = [str(Path(sys.executable).with_name("dagster")), "dev", "-m", "orchestration.definitions"]
+        Console().print(f"Dagster UI: http://127.0.0.1:{port}  (materialise all assets of the job `nightly`)")
+        with contextlib.suppress(KeyboardInterrupt):
+            subprocess.run([*command, "-h", "127.0.0.1", "-p", str(port)], env=environment, check=False)
+
+
+@contextlib.contextmanager
+def ui_environment(settings: Settings, *, outlets: int, days: int) -> Iterator[dict[str, str]]:
+    """What Dagster's processes need to know of the data folder. A folder without a company, or with an earlier demo's,
+    is emptied and gets the example company, with its sandboxes up for the block.
+    """
+    environment = {**os.environ, "C4_DATA": str(settings.data)}
     with contextlib.ExitStack() as stack:
-        environment = {
-            **os.environ,
-            "C4_DATA": str(settings.data),
-            "DAGSTER_HOME": str(dagster_home(settings)),
-        }
-        if demo:
+        if (settings.data / MARKER).exists() or not (settings.data / "config").is_dir():
             _fresh(settings)
             company = Company.build(outlets=outlets, days=days)
             sandboxes, _ = stack.enter_context(_sandboxes(settings, company, checks=None))
             night = company.nights()[-1]
             sandboxes.set_clock(night)
-            environment |= {"C4_AS_OF": night.isoformat(), "DAGSTER_HOME": str(dagster_home(settings))}
-        command = [str(Path(sys.executable).with_name("dagster")), "dev", "-m", "orchestration.definitions"]
-        Console().print(f"Dagster UI: http://127.0.0.1:{port}  (materialise all assets of the job `nightly`)")
-        with contextlib.suppress(KeyboardInterrupt):
-            subprocess.run([*command, "-h", "127.0.0.1", "-p", str(port)], env=environment, check=False)
+            environment["C4_AS_OF"] = night.isoformat()
+        yield environment | {"DAGSTER_HOME": str(dagster_home(settings))}

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from ingestion.core.settings import Settings
 from orchestration.cli.app import app
+from orchestration.cli.demo import MARKER, ui_environment
 
 runner = CliRunner()
 
@@ -73,3 +74,19 @@ def test_tokens_and_events_from_the_command_line(data: Path) -> None:
     assert runner.invoke(app, ["events", "replay", "--state", "dead"]).exit_code == 1
     quiet = runner.invoke(app, ["live", "--once"])
     assert quiet.exit_code == 0, quiet.output
+
+
+def test_the_ui_gets_a_company_where_there_is_none(data: Path) -> None:
+    """Catches: a UI that refuses an empty folder, that an earlier demo keeps from starting, or that empties a company
+    of the user's own.
+    """
+    for _ in range(2):
+        with ui_environment(Settings.load(), outlets=1, days=1) as environment:
+            assert environment["C4_AS_OF"] == "2026-04-04T22:00:00+00:00"
+            assert (Path(environment["DAGSTER_HOME"]) / "dagster.yaml").exists()
+            assert (data / "config" / "integrations.yaml").exists()
+    (data / MARKER).unlink()  # as if it were the user's
+    (data / "config" / "own").touch()
+    with ui_environment(Settings.load(), outlets=1, days=1) as environment:
+        assert "C4_AS_OF" not in environment
+        assert (data / "config" / "own").exists()
