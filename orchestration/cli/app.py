@@ -29,15 +29,18 @@ app.add_typer(credentials_app, name="credentials")
 app.add_typer(events_app, name="events")
 app.add_typer(tokens_app, name="tokens")
 console = Console()
+UPRIGHT = 7  # fields of a row that fit side by side
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
 
 
 def table(title: str, rows: list[dict[str, object]], empty: str = "nothing") -> None:
-    """Print rows as a table, or say that there are none."""
+    """Print rows as a table, or say that there are none. A single row of many fields stands upright."""
     if not rows:
         console.print(f"[dim]{title}: {empty}[/dim]")
         return
+    if len(rows) == 1 and len(rows[0]) > UPRIGHT:
+        rows = [{"field": name.replace("_", " "), "value": _text(value)} for name, value in rows[0].items()]
     view = Table(title=title, title_justify="left", header_style="bold")
     for name in rows[0]:
         view.add_column(name.replace("_", " "), justify="right" if _numeric(rows, name) else "left", overflow="fold")
