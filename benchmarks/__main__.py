@@ -1,6 +1,7 @@
 """`make bench`: measurements as ratios against a floor in the same run, JSON into benchmarks/out.
 
 python -m benchmarks [load] [nightly] [receiver] [--checks N] [--outlets N,N] [--rates N,N]
+python -m benchmarks scale [--outlets N N] [--engine duckdb|postgres] [--history DAYS] [--beside dlt ingestr sling]
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 import duckdb
 
-from benchmarks import load, nightly, receiver
+from benchmarks import load, nightly, others, receiver, scale
 from benchmarks.measured import OUT
 
 
@@ -30,23 +31,36 @@ def machine() -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("which", nargs="*", choices=["load", "nightly", "receiver", []], help="default: all")
+    choices = ["load", "nightly", "receiver", "scale", []]
+    parser.add_argument("which", nargs="*", choices=choices, help="default: all but scale")
     parser.add_argument("--checks", type=int, default=200_000, help="checks of the load benchmark")
-    parser.add_argument("--outlets", default="100,1000", help="sizes of the nightly benchmark")
+    parser.add_argument("--outlets", nargs="+", default=["100,1000"], help="sizes of the nightly and scale benchmarks")
     parser.add_argument("--repeat", type=int, default=3, help="runs of each side of the load benchmark")
     parser.add_argument("--seconds", type=float, default=20, help="of each part of the receiver benchmark")
     parser.add_argument("--rates", default="250,500,1000,1500", help="events per second of the receiver benchmark")
+    parser.add_argument("--engine", choices=scale.ENGINES, default="duckdb", help="warehouse of the scale benchmark")
+    parser.add_argument("--history", type=int, default=30, help="days under the measured night of the scale benchmark")
+    parser.add_argument("--per-outlet", type=int, default=300, help="checks per outlet and day of the scale benchmark")
+    parser.add_argument("--beside", nargs="*", choices=others.TOOLS, default=others.TOOLS, help="loaders beside it")
     options = parser.parse_args()
+    sizes = [int(size) for given in options.outlets for size in given.split(",")]
     which = options.which or ["load", "nightly", "receiver"]
     result: dict[str, Any] = {"machine": machine()}
     if "load" in which:
         result["load"] = load.measure(options.checks, options.repeat)
     if "nightly" in which:
-        result["nightly"] = [nightly.measure(int(size)) for size in options.outlets.split(",")]
+        result["nightly"] = [nightly.measure(size) for size in sizes]
     if "receiver" in which:
         result["receiver"] = receiver.measure(options.seconds, [int(rate) for rate in options.rates.split(",")])
     OUT.mkdir(exist_ok=True)
-    path = OUT / f"{'-'.join(which)}.json"
+    name = "-".join(which)
+    if "scale" in which:
+        told = scale.measure(sizes, options.engine, options.history, options.per_outlet, options.beside)
+        result["scale"] = told
+        name += f"-{options.engine}"
+        scale.plot(told, OUT / f"scale-{options.engine}.svg")
+        scale.show(told)
+    path = OUT / f"{name}.json"
     path.write_text(json.dumps(result, indent=1) + "\n")
     print(json.dumps(result, indent=1))
 

@@ -116,7 +116,7 @@ def floor(pages: Path) -> str:
 def _struct(stream: Stream, path: str) -> str:
     """DuckDB's type of the records at a path: the columns that we keep, and the lists below."""
     table = next(table for table in stream.tables if table.path == path)
-    fields = {name: sql_type(raw_schema(stream, table).field(name).type) for name in _own(stream, table)}
+    fields = {name: sql_type(raw_schema(stream, table).field(name).type) for name in own_columns(stream, table)}
     for child in stream.tables:
         parent, _, name = child.path.rpartition(".")
         if child.path and parent == path:
@@ -125,7 +125,7 @@ def _struct(stream: Stream, path: str) -> str:
     return f"struct({members})"
 
 
-def _own(stream: Stream, table: Table) -> list[str]:
+def own_columns(stream: Stream, table: Table) -> list[str]:
     """Columns of a table that are fields of its record."""
     own = set(typing.get_type_hints(table.record))
     return [name for name in raw_schema(stream, table).names if name in own and name not in table.inherit]
@@ -133,7 +133,7 @@ def _own(stream: Stream, table: Table) -> list[str]:
 
 def _select(stream: Stream, table: Table) -> str:
     """The rows of one table, with the root's key and what they inherit."""
-    own = ", ".join(f'r."{name}"' for name in _own(stream, table))
+    own = ", ".join(f'r."{name}"' for name in own_columns(stream, table))
     if not table.path:
         return f"select {own} from records"
     source, carried = "records", {f"root_{name}": f'r."{name}"' for name in stream.root.key}

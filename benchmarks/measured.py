@@ -6,8 +6,11 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from benchmarks.memory import TreeMemory
 
 OUT = Path(__file__).parent / "out"
 # As an installed program runs: modules are compiled once, whatever the shell says, and kept out of the source tree.
@@ -16,25 +19,35 @@ COMPILED = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(OUT / "com
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Wall and processor seconds, peak resident memory of the process in MB, and what it printed."""
+    """Wall and processor seconds, peak resident memory of the process and peak memory of it with all that it started,
+    in MB, and what it printed.
+    """
 
     seconds: float
     cpu_seconds: float
     peak_mb: float
+    tree_peak_mb: float
     output: str
 
 
-def run(module: str, *arguments: str, environment: dict[str, str] | None = None) -> Measured:
+def run(module: str, *arguments: str, environment: Mapping[str, str] | None = None) -> Measured:
     """`python -m module arguments`. Raises CalledProcessError when it fails."""
-    command = [sys.executable, "-m", module, *arguments]
+    return run_command([sys.executable, "-m", module, *arguments], environment)
+
+
+def run_command(
+    command: Sequence[str], environment: Mapping[str, str] | None = None, stderr: int | None = None
+) -> Measured:
+    """Any program. Raises CalledProcessError when it fails, FileNotFoundError when it is not there."""
     start = time.monotonic()
     variables = {**os.environ, **COMPILED, **(environment or {})}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=variables)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=variables)
     assert process.stdout is not None
-    output = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
+    with TreeMemory(process.pid) as memory:
+        output = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
     seconds = time.monotonic() - start
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
         raise subprocess.CalledProcessError(process.returncode, command, output)
-    return Measured(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, output)
+    return Measured(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, memory.peak_mb, output)

@@ -38,6 +38,18 @@ class NightResult:
     failed_checks: list[tuple[str, str]] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
+    def phases(self) -> dict[str, float]:
+        """Seconds by phase; orchestration is what no step accounts for."""
+        phases = dict.fromkeys(("extract_load", "transform", "export"), 0.0)
+        for step, value in self.seconds.items():
+            if step.startswith("load_"):
+                phases["extract_load"] += value
+            elif step.startswith("export"):
+                phases["export"] += value
+            elif step in ("reference", "transform", "close", "postings", "published__marts"):
+                phases["transform"] += value
+        return {**phases, "orchestration": max(self.wall - sum(self.seconds.values()), 0.0)}
+
 
 def run_night(settings: Settings, as_of: datetime, listener: StepListener | None = None) -> NightResult:
     """Run the nightly job as of a moment (aware). Returns also when steps failed; never posts twice."""

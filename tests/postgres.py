@@ -40,6 +40,11 @@ class Restartable:
     url: str  # of an empty database
     _server: Any
 
+    @property
+    def pid(self) -> int:
+        """Of the server's first process, while it runs."""
+        return int((self._server.pgdata / "postmaster.pid").read_text().splitlines()[0])
+
     def crash(self) -> None:
         """End every process of the server at once; what was not committed is lost."""
         self._control("-m", "immediate", "stop")

@@ -93,6 +93,7 @@ def night(
         "errors": result.errors,
         "failed_checks": [f"{severity} {name}" for name, severity in result.failed_checks],
         "seconds": {name: round(value, 2) for name, value in result.seconds.items()},
+        "phases": {name: round(value, 2) for name, value in {**result.phases(), "night": result.wall}.items()},
     }
     if as_json:
         print(jsonlib.dumps(report))

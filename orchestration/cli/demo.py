@@ -159,18 +159,9 @@ def _bars(console: Console, title: str) -> Iterator[Any]:
 
 
 def _measure(outcome: Outcome, total: float) -> None:
-    seconds = dict.fromkeys(("extract_load", "transform", "export"), 0.0)
-    for night in outcome.nights:
-        for step, value in night.seconds.items():
-            if step.startswith("load_"):
-                seconds["extract_load"] += value
-            elif step.startswith("export"):
-                seconds["export"] += value
-            elif step in ("reference", "transform", "close", "postings", "published__marts"):
-                seconds["transform"] += value
-    wall = sum(night.wall for night in outcome.nights)
-    steps = sum(sum(night.seconds.values()) for night in outcome.nights)
-    outcome.seconds = {**seconds, "orchestration": max(wall - steps, 0.0), "night": wall, "total": total}
+    phases = [night.phases() for night in outcome.nights]
+    seconds = {name: sum(phase[name] for phase in phases) for name in phases[0]}
+    outcome.seconds = {**seconds, "night": sum(night.wall for night in outcome.nights), "total": total}
 
 
 def _collect(outcome: Outcome, settings: Settings, truth: dict[Any, Any]) -> None:

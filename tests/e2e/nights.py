@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from ingestion.core import warehouse
 from ingestion.core.settings import Settings
 from orchestration.cli.demo import differences
 from orchestration.night import NightResult, run_night
+from tests.readers import Answer, Reader, ask
 from tests.stand import Stand
 
-LOCK_WAIT_MS = 1000  # the longest that a reader may wait for a lock
 TOTALS = """
     select
         (select count(*) from sales_daily),
@@ -21,7 +20,6 @@ TOTALS = """
         (select coalesce(sum(debit), 0) from journal_lines),
         (select count(*) from outlet_days where state in ('posted', 'amended'))
 """
-Totals = tuple[Any, ...]
 Rows = dict[str, list[tuple[str, ...]]]
 
 
@@ -33,42 +31,11 @@ def night(stand: Stand) -> NightResult:
 
 
 @dataclass
-class Reader:
-    """An analyst who asks for the same totals over and over, while loads and builds run."""
-
-    settings: Settings
-    asked: int = 0
-    seen: list[Totals] = field(default_factory=list)  # answers in the order they came, without repetitions
-    trouble: list[Exception] = field(default_factory=list)
-    _over: threading.Event = field(default_factory=threading.Event)
-
-    def __enter__(self) -> Reader:
-        self._thread = threading.Thread(target=self._read)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _read(self) -> None:
-        while not self._over.wait(0.1):
-            try:
-                answer = totals(self.settings)
-            except Exception as error:  # noqa: BLE001 - the test tells it
-                self.trouble.append(error)
-                return
-            self.asked += 1
-            if answer is not None and self.seen[-1:] != [answer]:
-                self.seen.append(answer)
-
-
-@dataclass
 class Nights:
     """What one engine made of the company's last two nights."""
 
     reader: Reader
-    committed: list[Totals | None]  # after each night
+    committed: list[Answer | None]  # after each night
     rows: Rows  # of every published mart
     untrue: list[str]  # figures that are not the simulated truth
 
@@ -76,24 +43,15 @@ class Nights:
 def two_nights(stand: Stand) -> Nights:
     """The last two nights of a company on the warehouse that the environment names."""
     committed = []
-    with Reader(stand.settings()) as reader:
+    with Reader(stand.settings(), TOTALS, pause=0.1) as reader:
         for moment in stand.company.nights()[-2:]:
             stand.set_clock(moment)
             night(stand)
-            committed.append(totals(stand.settings()))
+            committed.append(ask(stand.settings(), TOTALS))
     with warehouse.published(stand.settings()) as marts:
         assert marts is not None
         untrue = differences(marts, stand.company.truth(stand.now))
     return Nights(reader, committed, published_rows(stand.settings()), untrue)
-
-
-def totals(settings: Settings) -> Totals | None:
-    with warehouse.published(settings) as marts:
-        if marts is None:
-            return None
-        if not settings.is_duckdb:
-            marts.execute(f"set local lock_timeout = {LOCK_WAIT_MS}")
-        return tuple(marts.execute(TOTALS).fetchone())
 
 
 def published_rows(settings: Settings) -> Rows:

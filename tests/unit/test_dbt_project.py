@@ -7,6 +7,7 @@ what follows reads it. Beside the simulated outlets it has the worked example DS
 from __future__ import annotations
 
 import json
+import operator
 import os
 import re
 import shutil
@@ -25,13 +26,18 @@ import duckdb
 import msgspec
 import pyarrow as pa
 import pytest
+import sqlglot
 import yaml
+from dbt_semantic_interfaces.implementations.semantic_manifest import PydanticSemanticManifest
+from dbt_semantic_interfaces.validations.semantic_manifest_validator import SemanticManifestValidator
 
 from ingestion.core import reference
 from ingestion.core.config import TABLES, Config
 from ingestion.core.settings import PROJECT_ROOT
 from ingestion.sandbox.company import Company
 from ingestion.sandbox.model import SimCheck, SimLine, SimOutlet
+from tests import postgres as pg
+from tests.metrics import Metrics
 
 pytestmark = pytest.mark.xdist_group("dbt")
 
@@ -757,6 +763,115 @@ def test_budget_meets_actuals_of_marts_and_books(house: Warehouse) -> None:
     assert abs(lines["Cost of sales"]["budget"] - cost / 10) < 2
     for row in lines.values():
         assert row["favourable_variance"] == row["volume_variance"] + row["flexible_variance"]
+
+
+# The semantic layer
+
+
+@pytest.fixture(scope="module")
+def metrics(house: Warehouse) -> Metrics:
+    return Metrics(house.folder / "target/semantic_manifest.json", "duckdb")
+
+
+def by_outlet_and_day(house: Warehouse, metrics: Metrics, names: list[str]) -> dict[tuple[str, date], dict[str, Any]]:
+    rows = house.query(metrics.sql(names, ["metric_time__day", "outlet"]))
+    return {(row["outlet"], row["metric_time__day"].date()): row for row in rows}
+
+
+def test_the_semantic_layer_is_valid_and_tells_what_it_means(house: Warehouse, metrics: Metrics) -> None:
+    """Catches: a metric that no tool can load, one without a name or a meaning, a measure over a missing column."""
+    found = PydanticSemanticManifest.parse_raw((house.folder / "target/semantic_manifest.json").read_text())
+    results = SemanticManifestValidator[PydanticSemanticManifest]().validate_semantic_manifest(found)
+    assert [issue.message for issue in (*results.errors, *results.warnings)] == []
+    assert [metric.name for metric in found.metrics if not (metric.label and metric.description)] == []
+    marts = {row["table_name"] for row in house.query("from information_schema.tables where table_schema = 'marts'")}
+    for model in found.semantic_models:
+        assert model.node_relation.alias in marts
+        columns = {row["column_name"] for row in house.query(f"describe marts.{model.node_relation.alias}")}
+        for element in (*model.entities, *model.dimensions, *model.measures):
+            named = sqlglot.parse_one(element.expr or element.name).find_all(sqlglot.exp.Column)
+            assert {column.name for column in named} <= columns, f"{model.name}: {element.name}"
+
+
+def test_every_key_figure_is_a_metric(house: Warehouse, metrics: Metrics) -> None:
+    """Catches: a key figure of the glossary, or a column of kpis_daily, that the semantic layer does not know."""
+    glossary = (PROJECT_ROOT / "docs/glossary.md").read_text()
+    rows = re.findall(r"^\| ([^|]+) \|", glossary.split("## Key figures", 1)[1], re.MULTILINE)
+    words = {word.split(" (")[0] for row in rows for word in row.split(", ")} - {"word"}
+    labels = {metric.label.lower() for metric in metrics.manifest.metrics if metric.label}
+    assert words | {"net sales", "splh", "cplh"} <= labels
+    columns = {row["column_name"] for row in house.query("describe marts.kpis_daily")}
+    assert columns - NO_METRIC <= set(metrics.names)
+
+
+NO_METRIC = {"outlet_id", "entity_id", "business_date", "is_covers_estimated", "cash_taken"}
+
+
+def test_metrics_give_the_figures_of_the_mart(house: Warehouse, metrics: Metrics) -> None:
+    """Catches: a metric that counts a voided check, misses a filter, joins to too much, or divides wrongly."""
+    names = sorted({row["column_name"] for row in house.query("describe marts.kpis_daily")} - NO_METRIC)
+    found = by_outlet_and_day(house, metrics, names)
+    mart = house.query("from marts.kpis_daily")
+    for row in mart:
+        for name in names:
+            metric, expected = found[row["outlet_id"], row["business_date"]][name], row[name]
+            where = f"{name} of {row['outlet_id']} on {row['business_date']}: {metric}, {expected} in the mart"
+            if expected is None:
+                assert metric is None, where
+            else:  # nothing of what is summed is no row for MetricFlow, and zero in the mart
+                assert float(metric or 0) == pytest.approx(float(expected), rel=1e-9, abs=6e-5), where
+    for name in names:
+        assert any(row[name] for row in mart), f"{name} proves nothing"
+
+
+def test_ratios_of_several_days_are_ratios_of_sums(house: Warehouse, metrics: Metrics) -> None:
+    """Catches: an average of averages; a share of the group in which a small day weighs as much as a large one."""
+    rows = house.query(metrics.sql(["labor_pct", "void_pct", "budget_variance"], ["entity"]))
+    expected = house.query(
+        """
+        select
+            entity_id as entity,
+            (select sum(labor_cost) from marts.fct_punches where entity_id = s.entity_id) / sum(net_sales) as labor_pct,
+            sum(void_amount) / sum(gross_sales + void_amount) as void_pct,
+            (
+                select sum(favourable_variance) from marts.budget_vs_actual
+                where entity_id = s.entity_id and line = 'Restaurant operating income'
+            ) - (
+                select coalesce(sum(actual - budget), 0) from marts.budget_vs_actual
+                where entity_id = s.entity_id and line = 'Below the line'
+            ) as budget_variance
+        from marts.sales_daily as s
+        group by entity_id
+        """
+    )
+    key = operator.itemgetter("entity")
+    for metric, sums in zip(sorted(rows, key=key), sorted(expected, key=key), strict=True):
+        assert {name: float(value) for name, value in metric.items() if name != "entity"} == pytest.approx(
+            {name: float(value) for name, value in sums.items() if name != "entity"}, rel=1e-9
+        )
+
+
+def test_every_metric_answers_by_every_dimension_on_both_engines(
+    house: Warehouse, metrics: Metrics, postgres: str
+) -> None:
+    """Catches: a dimension that names no column, an expression or a name that one engine does not understand."""
+    manifest = json.loads((house.folder / "target/manifest.json").read_text())
+    read = {"dim_dates", *(model.node_relation.alias for model in metrics.manifest.semantic_models)}
+    tables = [
+        (node["alias"], ", ".join(f'"{column["name"]}" {column["data_type"]}' for column in node["columns"].values()))
+        for node in manifest["nodes"].values()
+        if node["alias"] in read
+    ]
+    pg.execute(postgres, "create schema marts")
+    for name, columns in tables:
+        pg.execute(postgres, f"create table marts.{name} ({columns})")
+    on_postgres = Metrics(house.folder / "target/semantic_manifest.json", "postgres")
+    questions = [([name], ["metric_time__month"]) for name in metrics.names]
+    alike = {tuple(metrics.dimensions(name)): name for name in metrics.names}  # one metric per set of dimensions
+    assert len(alike) >= 8
+    for names, by in [*questions, *(([name], list(by)) for by, name in alike.items())]:
+        house.query(metrics.sql(names, by))
+        pg.execute(postgres, on_postgres.sql(names, by).replace('"warehouse".', ""))
 
 
 def test_only_models_of_the_close_know_the_outbox(house: Warehouse) -> None:

@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 import textwrap
-import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -27,6 +26,7 @@ from ingestion.core.load import Loader
 from ingestion.core.records import Record, keyed_hasher
 from ingestion.core.settings import PROJECT_ROOT, Settings
 from ingestion.core.spec import Category, Connector, Stream, Table
+from tests.readers import Reader, ask
 
 AS_OF = datetime(2026, 4, 5, 22, tzinfo=UTC)
 
@@ -256,12 +256,10 @@ def build_marts(settings: Settings, version: int) -> None:
         connection.execute("create or replace table raw_shop.secret as select 'raw' as text")
 
 
-def versions(settings: Settings) -> list[tuple[int, int, int]]:
-    with duckdb.connect(str(settings.published_path), read_only=True) as connection:
-        return connection.execute(
-            "select min(version), max(version), count(*) from "
-            "(select version from marts.sales_daily union all select version from marts.dim_outlets)"
-        ).fetchall()
+STATE = """
+    select min(version), max(version), count(*)
+    from (select version from sales_daily union all select version from dim_outlets) as both_marts
+"""
 
 
 def test_only_the_marts_are_published(settings: Settings) -> None:
@@ -277,27 +275,14 @@ def test_readers_never_see_half_a_publication_and_never_fail(settings: Settings)
     """Catches: a BI tool that fails, or mixes two nights, while the next night is published."""
     build_marts(settings, 0)
     warehouse.publish(settings)
-    over = threading.Event()
-    seen: set[int] = set()
-
-    def read() -> int:
-        count = 0
-        while not over.is_set() or not count:
-            ((oldest, newest, rows),) = versions(settings)
-            assert (oldest, rows) == (newest, 1000)
-            seen.add(newest)
-            count += 1
-        return count
-
-    with ThreadPoolExecutor(2) as pool:
-        readers = [pool.submit(read) for _ in range(2)]
+    with Reader(settings, STATE) as one, Reader(settings, STATE) as other:
         for version in range(1, 21):
             build_marts(settings, version)
             warehouse.publish(settings)
-        over.set()
-        assert all(reader.result() for reader in readers)
-    assert len(seen) > 1
-    assert versions(settings) == [(20, 20, 1000)]
+    for reader in (one, other):
+        reader.saw_only([(version, version, 1000) for version in range(21)])
+    assert len({*one.seen, *other.seen}) > 1
+    assert ask(settings, STATE) == (20, 20, 1000)
 
 
 def test_an_open_reader_keeps_what_it_has_and_other_processes_see_the_new(settings: Settings) -> None:
@@ -329,7 +314,7 @@ def test_a_publication_that_fails_or_dies_leaves_the_old_one(settings: Settings)
         connection.execute("drop table marts.dim_outlets")
     with pytest.raises(duckdb.Error):
         warehouse.publish(settings)
-    assert versions(settings) == [(1, 1, 1000)]
+    assert ask(settings, STATE) == (1, 1, 1000)
     fresh = settings.published_path.with_name(f".{settings.published_path.name}.new")
     fresh.unlink(missing_ok=True)
     dying = "import duckdb, os, sys; duckdb.connect(sys.argv[1]).execute('create table half (n int)'); os._exit(9)"
@@ -340,7 +325,7 @@ def test_a_publication_that_fails_or_dies_leaves_the_old_one(settings: Settings)
         connection.execute("drop view marts.broken")
     build_marts(settings, 3)
     assert warehouse.publish(settings) == 2
-    assert versions(settings) == [(3, 3, 1000)]
+    assert ask(settings, STATE) == (3, 3, 1000)
 
 
 def test_names_with_quotes_are_paths_like_any_other(tmp_path: Path) -> None:
@@ -348,7 +333,7 @@ def test_names_with_quotes_are_paths_like_any_other(tmp_path: Path) -> None:
     settings = Settings.load(tmp_path / "o'brien", AS_OF)
     build_marts(settings, 1)
     warehouse.publish(settings)
-    assert versions(settings) == [(1, 1, 1000)]
+    assert ask(settings, STATE) == (1, 1, 1000)
 
 
 def test_a_mart_published_alone_leaves_the_others_as_they_were(engine: str, tmp_path: Path) -> None:

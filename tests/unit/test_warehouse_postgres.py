@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -24,6 +23,7 @@ from assets import dbt
 from ingestion.core import warehouse
 from ingestion.core.settings import PROJECT_ROOT, Settings
 from tests import postgres as pg
+from tests.readers import Reader, ask
 
 AS_OF = datetime(2026, 4, 5, 22, tzinfo=UTC)
 ROLE = "c4_unit_reader"
@@ -178,52 +178,28 @@ def build_marts(settings: Settings, version: int, *, rows: int = 300) -> None:
             )
 
 
-def state(marts: warehouse.Connection) -> list[tuple[Any, ...]]:
-    return marts.execute(
-        "select min(version), max(version), count(*) from "
-        "(select version from sales_daily union all select version from dim_outlets) as both_marts"
-    ).fetchall()
-
-
-def published(settings: Settings) -> list[tuple[Any, ...]]:
-    with warehouse.published(settings) as marts:
-        assert marts is not None
-        return state(marts)
+STATE = """
+    select min(version), max(version), count(*)
+    from (select version from sales_daily union all select version from dim_outlets) as both_marts
+"""
 
 
 def test_nothing_is_published_before_the_first_night(settings: Settings) -> None:
-    with warehouse.published(settings) as marts:
-        assert marts is None
+    assert ask(settings, STATE) is None
 
 
 def test_readers_never_see_half_a_publication_and_never_wait(settings: Settings) -> None:
     """Catches: a BI tool that fails, waits, or mixes two nights, while the next nights are published."""
     build_marts(settings, 0)
     assert warehouse.publish(settings) == 2
-    over = threading.Event()
-    seen: set[int] = set()
-
-    def read() -> int:
-        count = 0
-        while not over.is_set() or not count:
-            with warehouse.published(settings) as marts:
-                assert marts is not None
-                marts.execute("set local lock_timeout = '1s'")
-                ((oldest, newest, rows),) = state(marts)
-            assert (oldest, rows) == (newest, 600)
-            seen.add(newest)
-            count += 1
-        return count
-
-    with ThreadPoolExecutor(2) as pool:
-        readers = [pool.submit(read) for _ in range(2)]
+    with Reader(settings, STATE) as one, Reader(settings, STATE) as other:
         for version in range(1, 16):
             build_marts(settings, version)
             warehouse.publish(settings)
-        over.set()
-        assert all(reader.result() for reader in readers)
-    assert len(seen) > 1
-    assert published(settings) == [(15, 15, 600)]
+    for reader in (one, other):
+        reader.saw_only([(version, version, 600) for version in range(16)])
+    assert len({*one.seen, *other.seen}) > 1
+    assert ask(settings, STATE) == (15, 15, 600)
 
 
 def test_a_reader_in_a_transaction_keeps_its_night_and_its_views(settings: Settings) -> None:
@@ -233,11 +209,11 @@ def test_a_reader_in_a_transaction_keeps_its_night_and_its_views(settings: Setti
     query(settings, "create view mine as select max(version) as version from published.sales_daily")
     with warehouse.published(settings) as marts:
         assert marts is not None
-        assert state(marts) == [(1, 1, 600)]
+        assert marts.execute(STATE).fetchall() == [(1, 1, 600)]
         build_marts(settings, 2, rows=200)
         warehouse.publish(settings)
-        assert state(marts) == [(1, 1, 600)]
-    assert published(settings) == [(2, 2, 400)]
+        assert marts.execute(STATE).fetchall() == [(1, 1, 600)]
+    assert ask(settings, STATE) == (2, 2, 400)
     assert query(settings, "select version from mine") == [(2,)]
 
 
@@ -277,7 +253,7 @@ def test_a_publication_that_fails_leaves_the_old_one(settings: Settings) -> None
     query(settings, "create view marts.zero as select 1 / (n - n) as broken from marts.sales_daily")
     with pytest.raises(psycopg2.errors.DivisionByZero):
         warehouse.publish(settings)
-    assert published(settings) == [(1, 1, 600)]
+    assert ask(settings, STATE) == (1, 1, 600)
 
 
 def test_a_role_that_may_not_be_made_is_asked_for(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:

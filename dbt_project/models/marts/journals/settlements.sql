@@ -20,6 +20,7 @@ select
     {{ money('s.fee') }} as fee,
     {{ money('s.fee_tax') }} as fee_tax,
     {{ money('s.gross - s.fee - s.fee_tax') }} as paid_out,
+    {{ divide('s.gross', '1 + coalesce(r.rate, 0)') }} as gross_without_tax,
     {{ divide('s.fee', 's.gross', 6) }} as effective_fee_pct,
     case when s.tender = 'platform'
         then {{ divide('(s.fee + s.fee_tax) * (1 + coalesce(r.rate, 0))', 's.gross', 6) }}

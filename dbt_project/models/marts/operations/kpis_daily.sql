@@ -83,7 +83,9 @@ select
     {{ divide('s.net_sales', 'l.hours', 4) }} as splh,
     {{ divide('s.covers', 'l.hours', 4) }} as cplh,
     {{ divide('l.overtime_hours', 'l.hours', 6) }} as overtime_pct,
+    cast(o.seats as integer) as seats,
     {{ divide('s.covers', 'o.seats', 4) }} as table_turn,
+    {{ money('coalesce(c.amount, 0)') }} as cash_taken,
     k.short as cash_short,
     {{ divide('k.short * 1000000', 'c.amount', 4) }} as cash_short_per_million
 from days as s
