@@ -273,6 +273,35 @@ def test_a_role_that_may_not_be_made_is_asked_for(settings: Settings, caplog: py
         assert query(settings, "select has_table_privilege(%s, 'published.sales_daily', 'select')", ROLE) == [(True,)]
 
 
+def test_a_login_made_as_the_document_says_reads_the_marts_and_nothing_else(settings: Settings) -> None:
+    """Catches: a recipe in docs/bi-tools.md that does not work, or that opens raw data to a BI tool."""
+    build_marts(settings, 1)
+    warehouse.publish(settings)
+    query(settings, "create schema raw_shop")
+    query(settings, "create table raw_shop.checks as select 1 as n")
+    document = (PROJECT_ROOT / "docs" / "bi-tools.md").read_text(encoding="utf-8")
+    recipe = document.split("```")[1].strip().rstrip(";").split(";\n")
+    assert len(recipe) == 4
+    login, url = f"{ROLE}_login", make_url(settings.warehouse)
+    names = {"metabase": login, "c4_reader": ROLE, "database c4": f"database {url.database}", "'...'": "'secret'"}
+    with pg.role(settings.warehouse, login):
+        for statement in recipe:
+            for name, ours in names.items():
+                statement = statement.replace(name, ours)
+            query(settings, statement)
+        reader = url.set(username=login, password="secret").render_as_string(hide_password=False)
+        assert pg.execute(reader, "select count(*) from sales_daily") == [(300,)]
+        assert pg.execute(reader, "show timezone") == [("UTC",)]
+        for denied in (
+            "select * from marts.sales_daily",
+            "select * from raw_shop.checks",
+            "delete from sales_daily",
+            "create table published.mine (n int)",
+        ):
+            with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+                pg.execute(reader, denied)
+
+
 # Secrets
 
 
