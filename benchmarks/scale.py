@@ -12,6 +12,7 @@ import itertools
 import json
 import math
 import os
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -55,8 +56,14 @@ create table sales_by_tender as
 
 
 def measure(sizes: Sequence[int], engine: str, history: int, checks: int, tools: Sequence[str]) -> dict[str, Any]:
-    """Every size in turn, smallest first. Raises RuntimeError where the marts of a night are not the truth."""
-    runs = [_size(size, engine, history, checks, tools) for size in sorted(sizes)]
+    """Every size in turn, smallest first, each told on standard error when it is done.
+
+    Raises RuntimeError where the marts of a night are not the truth.
+    """
+    runs = []
+    for size in sorted(sizes):
+        runs.append(_size(size, engine, history, checks, tools))
+        print(json.dumps(runs[-1]), file=sys.stderr, flush=True)
     found = {"engine": engine, "history_days": history, "checks_per_outlet": checks, "runs": runs}
     return {**found, "growth": growth(runs)}
 
