@@ -47,6 +47,16 @@ COLUMNS = """
     where c.relnamespace = to_regnamespace(%s) and c.relkind in ('r', 'p', 'v', 'm')
     order by c.relname, a.attnum
 """
+PARTITIONS = "partitions"  # the schema in which the months of partitioned tables lie; nobody needs to name them
+PARTITIONED = "select relname from pg_class where relnamespace = to_regnamespace(%s) and relkind = 'p'"
+MONTHS = """
+    select right(c.relname, 7), pg_get_expr(c.relpartbound, c.oid)
+    from pg_inherits as i
+    inner join pg_class as c on c.oid = i.inhrelid
+    where i.inhparent = to_regclass(%s)
+    order by 1
+"""
+INDEXED = ["outlet_id", "business_date"]  # what readers of a mart ask by, where it has both
 
 log = logging.getLogger(__name__)
 
@@ -220,10 +230,15 @@ class PostgresWarehouse:
                 marts = {name: columns for name, columns in marts.items() if name in only}
             for name in () if only else present.keys() - marts.keys():
                 cursor.execute(sql.SQL("drop table {} cascade").format(sql.Identifier(PUBLISHED, name)))
+            by_month = _names(cursor, PARTITIONED, MARTS)
+            moved = by_month ^ _names(cursor, PARTITIONED, PUBLISHED)  # a table becomes partitioned, or no longer is
+            same = {name for name in marts if present.get(name) == marts[name] and name not in moved}
             # those that need the stronger lock come last, so that they hold it shortly
-            for name in sorted(marts, key=lambda name: (present.get(name) != marts[name], name)):
+            for name in sorted(marts, key=lambda name: (name not in same, name)):
                 names = {"new": sql.Identifier(MARTS, name), "old": sql.Identifier(PUBLISHED, name)}
-                if present.get(name) == marts[name]:
+                if name in same:
+                    if name in by_month:
+                        _make_partitions(cursor, name)
                     for statement in (
                         "delete from {old} as old where not exists (select from {new} as new where new = old)",
                         "insert into {old} select * from {new} as new"
@@ -231,12 +246,18 @@ class PostgresWarehouse:
                     ):
                         cursor.execute(sql.SQL(statement).format(**names))
                 else:
+                    partitioned = " partition by range (business_date)" if name in by_month else ""
                     for statement in (
                         "drop table if exists {old} cascade",
-                        "create table {old} (like {new})",
-                        "insert into {old} select * from {new}",
+                        "create table {old} (like {new})" + partitioned,
                     ):
                         cursor.execute(sql.SQL(statement).format(**names))
+                    if name in by_month:
+                        _make_partitions(cursor, name)
+                    cursor.execute(sql.SQL("insert into {old} select * from {new}").format(**names))
+                    if set(INDEXED) <= {column for column, _ in marts[name]}:
+                        columns = sql.SQL(", ").join(map(sql.Identifier, INDEXED))
+                        cursor.execute(sql.SQL("create index on {old} ({columns})").format(columns=columns, **names))
             self._let_read(cursor)
         self.analyze(PUBLISHED, sorted(marts))
         return len(marts)
@@ -260,7 +281,7 @@ class PostgresWarehouse:
         if cursor.fetchone() != (True,):
             cursor.execute(sql.SQL("grant usage on schema {schema} to {role}").format(**names))
         cursor.execute(
-            "select relname from pg_class where relnamespace = to_regnamespace(%s) and relkind = 'r' "
+            "select relname from pg_class where relnamespace = to_regnamespace(%s) and relkind in ('r', 'p') "
             "and not has_table_privilege(%s, oid, 'select')",
             [PUBLISHED, role],
         )
@@ -283,6 +304,20 @@ class PostgresWarehouse:
 
     def restore(self, source: Path) -> None:
         pg_tools.restore(self._url.render_as_string(hide_password=False), source)
+
+
+def _make_partitions(cursor: psycopg2.extensions.cursor, mart: str) -> None:
+    """The months of the mart as partitions of the published table."""
+    cursor.execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(PARTITIONS)))
+    cursor.execute(MONTHS, [f'{MARTS}."{mart}"'])
+    for month, bounds in cursor.fetchall():
+        names = [sql.Identifier(PARTITIONS, f"{PUBLISHED}_{mart}_{month}"), sql.Identifier(PUBLISHED, mart)]
+        cursor.execute(sql.SQL("create table if not exists {} partition of {} " + bounds).format(*names))
+
+
+def _names(cursor: psycopg2.extensions.cursor, query: str, *parameters: str) -> set[str]:
+    cursor.execute(query, parameters)
+    return {name for (name,) in cursor.fetchall()}
 
 
 def _columns(cursor: psycopg2.extensions.cursor, schema: str) -> dict[str, list[tuple[str, str]]]:

@@ -1,10 +1,31 @@
+{{ config(materialized='by_day') }}
 {%- set line_key = 'entity_id, outlet_id, business_date, journal_type, component, account_code' %}
 {%- set check_amount = "'check' as source_type, c.integration_id, c.check_id as source_id, c.check_id" %}
 {%- set line_amount = "'check_line' as source_type, l.integration_id, l.line_id as source_id, l.check_id" %}
 
+with check_lines as (
+    select * from {{ ref('fct_check_lines') }} as f where {{ touched('f') }}
+),
+
+checks as (
+    select * from {{ ref('fct_checks') }} as f where {{ touched('f') }}
+),
+
+payments as (
+    select * from {{ ref('fct_check_payments') }} as f where {{ touched('f') }}
+),
+
+cash_counts as (
+    select * from {{ ref('int_sales__cash_counts') }} as f where {{ touched('f') }}
+),
+
+shifts as (
+    select * from {{ ref('fct_punches') }} as f where {{ touched('f') }}
+),
+
 -- Every amount that makes a journal, debit positive: what it is made of (`kind`, `key1`, `key2` look the account up)
 -- and what to call it (`component`). Amounts of one kind net within their line: a cash refund lowers cash.
-with amounts as (
+amounts as (
     -- sales lines
     select
         l.entity_id, l.outlet_id, l.business_date, 'DSJ' as journal_type,
@@ -13,7 +34,7 @@ with amounts as (
         case when l.category_group = 'unmapped' then 'category:' || l.source_category
             when l.channel = 'unmapped' then 'channel:' || l.source_channel end as unmapped,
         -l.gross_sales as amount, {{ line_amount }}
-    from {{ ref('fct_check_lines') }} as l
+    from check_lines as l
     where not l.is_voided and l.gross_sales <> 0
 
     union all
@@ -22,7 +43,7 @@ with amounts as (
         'discount:' || l.reduction_reason, 'discount', l.reduction_reason, '*',
         case when l.reduction_reason = 'unmapped' then 'discount:' || lower(trim(l.discount_name)) end,
         l.discounts, {{ line_amount }}
-    from {{ ref('fct_check_lines') }} as l
+    from check_lines as l
     where not l.is_voided and l.discounts <> 0
 
     union all
@@ -30,7 +51,7 @@ with amounts as (
         l.entity_id, l.outlet_id, l.business_date, 'DSJ',
         'comp:' || l.reduction_reason, 'comp', l.reduction_reason, '*', null,
         l.comps, {{ line_amount }}
-    from {{ ref('fct_check_lines') }} as l
+    from check_lines as l
     where not l.is_voided and l.comps <> 0
 
     -- where free meals are taxed, the outlet owes the tax on what the guest did not pay
@@ -41,7 +62,7 @@ with amounts as (
         sides.kind, case when sides.kind = 'tax' then d.tax_jurisdiction else l.reduction_reason end, '*', null,
         sides.sign * {{ round_to_currency(multiply('l.comps', 'd.tax_rate'), 'd.currency_exponent') }},
         {{ line_amount }}
-    from {{ ref('fct_check_lines') }} as l
+    from check_lines as l
     inner join {{ source('raw_c4', 'entities') }} as e
         on e.entity_id = l.entity_id
         and e.tax_comps
@@ -55,7 +76,7 @@ with amounts as (
     select
         l.entity_id, l.outlet_id, l.business_date, 'DSJ', 'return', 'return', '*', '*', null,
         l.returns, {{ line_amount }}
-    from {{ ref('fct_check_lines') }} as l
+    from check_lines as l
     where not l.is_voided and l.returns <> 0
 
     union all
@@ -64,7 +85,7 @@ with amounts as (
         case l.line_type when 'deposit' then 'deposit' else 'gift_card_sold' end,
         case l.line_type when 'deposit' then 'deposit' else 'gift_card_sold' end, '*', '*', null,
         -l.liability_amount, {{ line_amount }}
-    from {{ ref('fct_check_lines') }} as l
+    from check_lines as l
     where not l.is_voided and l.liability_amount <> 0
 
     -- check components
@@ -74,7 +95,7 @@ with amounts as (
         case c.check_type when 'refund' then 'service_refund' else 'service_charge' end,
         'service_charge', e.service_charge_policy, '*', null,
         -c.service_charge, {{ check_amount }}
-    from {{ ref('fct_checks') }} as c
+    from checks as c
     inner join {{ source('raw_c4', 'entities') }} as e on e.entity_id = c.entity_id
     where not c.is_voided and c.service_charge <> 0
 
@@ -84,7 +105,7 @@ with amounts as (
         case c.check_type when 'refund' then 'tax_refund:' else 'tax:' end || d.tax_jurisdiction,
         'tax', d.tax_jurisdiction, '*', null,
         -c.tax, {{ check_amount }}
-    from {{ ref('fct_checks') }} as c
+    from checks as c
     inner join {{ ref('int_outlets__calendar') }} as d
         on d.outlet_id = c.outlet_id
         and d.business_date = c.business_date
@@ -92,14 +113,14 @@ with amounts as (
 
     union all
     select c.entity_id, c.outlet_id, c.business_date, 'DSJ', 'tip', 'tip', '*', '*', null, -c.tip, {{ check_amount }}
-    from {{ ref('fct_checks') }} as c
+    from checks as c
     where not c.is_voided and c.tip <> 0
 
     union all
     select
         c.entity_id, c.outlet_id, c.business_date, 'DSJ', 'rounding', 'rounding', '*', '*', null,
         -c.rounding, {{ check_amount }}
-    from {{ ref('fct_checks') }} as c
+    from checks as c
     where not c.is_voided and c.rounding <> 0
 
     -- what separates the tenders of a check from its bill: translation, the till's rounding, or an error
@@ -109,7 +130,7 @@ with amounts as (
         case c.difference_kind when 'suspense' then 'suspense:payments' when 'fx' then 'fx' else 'rounding' end,
         c.difference_kind, '*', '*', null,
         -c.unexplained_difference, {{ check_amount }}
-    from {{ ref('fct_checks') }} as c
+    from checks as c
     where not c.is_voided and c.unexplained_difference <> 0
 
     -- tenders
@@ -119,7 +140,7 @@ with amounts as (
         'tender:' || p.tender, 'tender', p.tender, '*',
         case when p.tender = 'unmapped' then 'tender:' || p.source_tender end,
         p.amount + p.tip, 'payment', p.integration_id, p.payment_id, p.check_id
-    from {{ ref('fct_check_payments') }} as p
+    from payments as p
     where not p.is_voided and p.amount + p.tip <> 0
 
     -- the counted till: what was paid out of it and what is missing or over
@@ -130,7 +151,7 @@ with amounts as (
         sides.kind, case sides.kind when 'tender' then 'cash' when 'paid_out' then k.paid_out_reason else '*' end, '*', null,
         sides.paid_out * k.paid_out + sides.short * k.short,
         'cash_count', '', k.outlet_id || ':' || cast(k.business_date as varchar), null
-    from {{ ref('int_sales__cash_counts') }} as k
+    from cash_counts as k
     cross join (
         values ('tender', 'tender:cash', -1, -1), ('paid_out', 'paid_out:', 1, 0), ('over_short', 'over_short', 0, 1)
     ) as sides (kind, component, paid_out, short)
@@ -142,7 +163,7 @@ with amounts as (
         l.entity_id, l.outlet_id, l.business_date, 'COG',
         sides.kind || ':' || l.cost_group, sides.kind, l.cost_group, '*', null,
         sides.sign * l.theoretical_cost, {{ line_amount }}
-    from {{ ref('fct_check_lines') }} as l
+    from check_lines as l
     cross join (values ('cogs', 1), ('inventory', -1)) as sides (kind, sign)
     where l.theoretical_cost <> 0
 
@@ -155,7 +176,7 @@ with amounts as (
         null,
         sides.base * (p.labor_cost - p.overtime_cost) + sides.overtime * p.overtime_cost,
         'punch', p.integration_id, p.punch_id, null
-    from {{ ref('fct_punches') }} as p
+    from shifts as p
     cross join (
         values ('wages', 1, 0), ('overtime', 0, 1), ('accrued_payroll', -1, -1)
     ) as sides (kind, base, overtime)

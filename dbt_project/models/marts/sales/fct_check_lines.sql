@@ -1,5 +1,20 @@
+{{ config(materialized='by_day') }}
+
 -- A check without lines (a file of check totals) gets one line of its own, so that every sale has lines.
-with lines as (
+with checks as (
+    select * from {{ ref('int_sales__checks') }} as c
+    where c.outlet_id is not null and {{ touched('c') }}
+),
+
+rung_up as (
+    select l.*
+    from {{ ref('int_unified__check_lines') }} as l
+    inner join checks as c
+        on c.integration_id = l.integration_id
+        and c.check_id = l.check_id
+),
+
+lines as (
     select
         l.integration_id,
         l.check_id,
@@ -18,7 +33,7 @@ with lines as (
         l.discount_name,
         l.source_channel,
         coalesce(l.is_voided, false) as is_voided
-    from {{ ref('int_unified__check_lines') }} as l
+    from rung_up as l
 
     union all
 
@@ -40,10 +55,10 @@ with lines as (
         null as discount_name,
         null as source_channel,
         false as is_voided
-    from {{ ref('int_sales__checks') }} as c
+    from checks as c
     where not exists (
         select 1
-        from {{ ref('int_unified__check_lines') }} as l
+        from rung_up as l
         where l.integration_id = c.integration_id and l.check_id = c.check_id
     )
 ),
@@ -75,10 +90,9 @@ mapped as (
         costs.category_group as cost_group,
         costs.unit_cost
     from lines as l
-    inner join {{ ref('int_sales__checks') }} as c
+    inner join checks as c
         on c.integration_id = l.integration_id
         and c.check_id = l.check_id
-        and c.outlet_id is not null
     left join {{ ref('int_mapping__codes') }} as channels
         on channels.domain = 'channel'
         and channels.vendor = c.vendor

@@ -1,3 +1,5 @@
+{{ config(materialized='by_day') }}
+
 select
     p.integration_id,
     p.check_id,
@@ -19,6 +21,7 @@ inner join {{ ref('int_sales__checks') }} as c
     on c.integration_id = p.integration_id
     and c.check_id = p.check_id
     and c.outlet_id is not null
+    and {{ touched('c') }}
 left join {{ ref('int_mapping__codes') }} as tenders
     on tenders.domain = 'tender'
     and tenders.vendor = c.vendor

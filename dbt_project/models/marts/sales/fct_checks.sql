@@ -1,3 +1,5 @@
+{{ config(materialized='by_day') }}
+
 with lines as (
     select
         integration_id,
@@ -13,9 +15,9 @@ with lines as (
         sum(local_discounts + local_comps) as local_reductions,
         sum(local_returns) as local_returns,
         sum(local_net_sales) as local_net_sales
-    from {{ ref('fct_check_lines') }}
+    from {{ ref('fct_check_lines') }} as l
     -- a line that was cancelled before payment counts nowhere; a cancelled check keeps its amounts
-    where not is_voided or is_check_voided
+    where (not is_voided or is_check_voided) and {{ touched('l') }}
     group by integration_id, check_id
 ),
 
@@ -24,7 +26,8 @@ payments as (
         integration_id,
         check_id,
         sum(amount + tip) as tender_total
-    from {{ ref('fct_check_payments') }}
+    from {{ ref('fct_check_payments') }} as p
+    where {{ touched('p') }}
     group by integration_id, check_id
 ),
 
@@ -59,7 +62,7 @@ joined as (
         and c.business_date between channels.valid_from and channels.valid_to
     left join {{ ref('int_sales__dayparts') }} as dayparts
         on dayparts.local_hour = extract(hour from c.opened_local)
-    where c.outlet_id is not null
+    where c.outlet_id is not null and {{ touched('c') }}
 ),
 
 totals as (

@@ -1,3 +1,5 @@
+{{ config(materialized='by_day') }}
+
 select
     outlet_id,
     entity_id,
@@ -9,6 +11,6 @@ select
     {{ money('sum(comps)') }} as comps,
     {{ money('sum(returns)') }} as returns,
     {{ money('sum(net_sales)') }} as net_sales
-from {{ ref('fct_check_lines') }}
-where not is_voided
+from {{ ref('fct_check_lines') }} as f
+where not is_voided and {{ touched('f') }}
 group by outlet_id, entity_id, business_date, channel

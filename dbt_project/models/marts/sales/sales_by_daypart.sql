@@ -1,3 +1,5 @@
+{{ config(materialized='by_day') }}
+
 select
     outlet_id,
     entity_id,
@@ -7,6 +9,6 @@ select
     cast(coalesce(sum(case when check_type = 'sale' then covers end), 0) as integer) as covers,
     {{ money('sum(gross_sales)') }} as gross_sales,
     {{ money('sum(net_sales)') }} as net_sales
-from {{ ref('fct_checks') }}
-where not is_voided
+from {{ ref('fct_checks') }} as f
+where not is_voided and {{ touched('f') }}
 group by outlet_id, entity_id, business_date, daypart

@@ -1,3 +1,5 @@
+{{ config(materialized='by_day') }}
+
 select
     outlet_id,
     entity_id,
@@ -12,6 +14,6 @@ select
     {{ money('sum(returns)') }} as returns,
     {{ money('sum(net_sales)') }} as net_sales,
     {{ money('coalesce(sum(theoretical_cost), 0)') }} as theoretical_cost
-from {{ ref('fct_check_lines') }}
-where not is_voided and line_type = 'item'
+from {{ ref('fct_check_lines') }} as f
+where not is_voided and line_type = 'item' and {{ touched('f') }}
 group by outlet_id, entity_id, business_date, coalesce(product_code, '(none)'), category_group

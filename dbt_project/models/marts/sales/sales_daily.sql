@@ -1,3 +1,5 @@
+{{ config(materialized='by_day') }}
+
 with checks as (
     select
         outlet_id,
@@ -13,15 +15,16 @@ with checks as (
         {% endfor -%}
         count(case when is_voided then 1 end) as voids,
         sum(case when is_voided then gross_sales end) as void_amount
-    from {{ ref('fct_checks') }}
+    from {{ ref('fct_checks') }} as f
+    where {{ touched('f') }}
     group by outlet_id, entity_id, business_date
 ),
 
 -- items cancelled before payment on a check that was kept
 voided_lines as (
     select outlet_id, business_date, sum(gross_sales) as void_amount
-    from {{ ref('fct_check_lines') }}
-    where is_voided and not is_check_voided
+    from {{ ref('fct_check_lines') }} as l
+    where is_voided and not is_check_voided and {{ touched('l') }}
     group by outlet_id, business_date
 )
 

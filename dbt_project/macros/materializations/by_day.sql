@@ -1,0 +1,143 @@
+{#-
+    A large fact, built by outlet-day: rows of the outlet-days whose version (int_outlets__day_versions) is above the one
+    that the table was last brought to are deleted and made again, in one transaction that also writes down the version.
+    So a build may be killed between any two models, and each goes on from where it stands.
+
+    What was built is told by the table's own comment, `c4 <code> <version>`: it commits with the rows, moves with a
+    backup and goes with the table. `code` is a hash of the compiled query, the columns and the `code` of the models
+    that it reads; another one, a lost comment or --full-refresh has the table made anew. Whatever else such a model
+    reads must be part of a day's fingerprint; tests/unit/test_by_day.py holds that.
+
+    The model's query selects its days by the macro `touched` and has the columns outlet_id and business_date.
+-#}
+{%- materialization by_day, default -%}
+  {%- set present = load_cached_relation(this) -%}
+  {%- set relation = this.incorporate(type='table') -%}
+  {%- set ledger = ref('int_outlets__day_versions') -%}
+  {%- set built = built_state(this) if present is not none and present.is_table else none -%}
+  {%- set codes = [sql, model.columns.values() | map(attribute='name') | join(' ')] -%}
+  {%- set versions = [run_query('select max(version) from ' ~ ledger).columns[0].values()[0] or 0] -%}
+  {%- for parent in by_day_parents() -%}
+    {%- set state = built_state(parent) -%}
+    {%- if state is none -%}
+      {{ exceptions.raise_compiler_error(this.identifier ~ " cannot be built: " ~ parent.identifier ~ " does not tell what it holds; build it first") }}
+    {%- endif -%}
+    {%- do codes.append(state.code) -%}
+    {%- do versions.append(state.version) -%}
+  {%- endfor -%}
+  {%- set code = local_md5(codes | join('\n')) -%}
+  {%- set version = versions | min | int -%}
+  {%- set whole = should_full_refresh() or built is none or built.code != code or built.version > version -%}
+  {%- set since = '' if whole else ' where version > ' ~ built.version -%}
+
+  {{ run_hooks(pre_hooks) }}
+  {%- call statement('days') -%}
+    create temporary table {{ touched_table() }} as select outlet_id, business_date from {{ ledger }}{{ since }}
+  {%- endcall -%}
+  {%- set days = run_query('select count(*) from ' ~ touched_table()).columns[0].values()[0] -%}
+  {%- if whole or days -%}
+    {%- call statement('main') -%}
+      {{ by_day_sql(relation, present, sql, whole) }}
+    {%- endcall -%}
+  {%- else -%}
+    {%- call noop_statement('main', 'NOTHING TOUCHED') -%} {%- endcall -%}
+  {%- endif -%}
+  {%- call statement('tell') -%}
+    comment on table {{ relation }} is 'c4 {{ code }} {{ version }}';
+    drop table {{ touched_table() }};
+  {%- endcall -%}
+  {{ run_hooks(post_hooks) }}
+  {{ adapter.commit() }}
+  {{ return({'relations': [relation]}) }}
+{%- endmaterialization -%}
+
+
+{#- The statements that bring the table to the days of `touched_table`: made anew, or those days replaced. -#}
+{%- macro by_day_sql(relation, present, sql, whole) -%}
+  {%- if whole -%}
+    {%- if present is not none %}
+    drop {{ present.type }} if exists {{ present }} {{ 'cascade' if target.type == 'postgres' }};
+    {%- endif %}
+    {{ create_by_day_table(relation, sql) }}
+  {%- else -%}
+    {{ make_partitions(relation) }}
+    delete from {{ relation }}
+    where (outlet_id, business_date) in (select outlet_id, business_date from {{ touched_table() }});
+    {{ insert_by_day(relation, sql) }}
+  {%- endif -%}
+{%- endmacro -%}
+
+{%- macro insert_by_day(relation, sql) -%}
+    {{ get_assert_columns_equivalent(sql) }}
+    {%- set columns = model.columns.values() | map(attribute='name') | join(', ') -%}
+    insert into {{ relation }} ({{ columns }}) select {{ columns }} from ({{ sql }}) as rows_of_days;
+{%- endmacro -%}
+
+{%- macro create_by_day_table(relation, sql) -%}
+  {{ return(adapter.dispatch('create_by_day_table', 'c4')(relation, sql)) }}
+{%- endmacro -%}
+
+{#- Later days come behind earlier ones by themselves; a table made anew is put in that order. -#}
+{%- macro duckdb__create_by_day_table(relation, sql) -%}
+  {{ create_table_as(false, relation, 'select * from (' ~ sql ~ ') order by business_date') }}
+{%- endmacro -%}
+
+{#- Partitioned by month of business date; the index serves the replacing of days. -#}
+{%- macro postgres__create_by_day_table(relation, sql) -%}
+    create table {{ relation }} {{ get_table_columns_and_constraints() }} partition by range (business_date);
+    create index on {{ relation }} (outlet_id, business_date);
+    {{ make_partitions(relation) }}
+    {{ insert_by_day(relation, sql) }}
+{%- endmacro -%}
+
+
+{#- The partitions for the months of `touched_table`, in the schema `partitions`: readers look at the table itself. -#}
+{%- macro make_partitions(relation) -%}
+  {{ return(adapter.dispatch('make_partitions', 'c4')(relation)) }}
+{%- endmacro -%}
+
+{%- macro duckdb__make_partitions(relation) -%} {%- endmacro -%}
+
+{%- macro postgres__make_partitions(relation) -%}
+  {%- set months -%}
+    select distinct date_trunc('month', business_date)::date as first, (date_trunc('month', business_date) + interval '1 month')::date
+    from {{ touched_table() }} order by 1
+  {%- endset -%}
+  {%- for first, next in run_query(months).rows %}
+    create table if not exists partitions."{{ relation.schema }}_{{ relation.identifier }}_{{ first.strftime('%Y_%m') }}"
+    partition of {{ relation }} for values from ('{{ first }}') to ('{{ next }}');
+  {%- endfor %}
+{%- endmacro -%}
+
+
+{#- The by_day models that this one reads. -#}
+{%- macro by_day_parents() -%}
+  {%- set found = [] -%}
+  {%- for parent in model.depends_on.nodes if graph.nodes.get(parent, {}).get('config', {}).get('materialized') == 'by_day' -%}
+    {%- set node = graph.nodes[parent] -%}
+    {%- do found.append(api.Relation.create(database=node.database, schema=node.schema, identifier=node.alias)) -%}
+  {%- endfor -%}
+  {{ return(found) }}
+{%- endmacro -%}
+
+
+{#- What a table's comment tells: `code` and `version`, or none. -#}
+{%- macro built_state(relation) -%}
+  {%- set comment = run_query(adapter.dispatch('comment_of', 'c4')(relation)).columns[0].values() -%}
+  {%- set words = (comment[0] or '').split() if comment else [] -%}
+  {{ return({'code': words[1], 'version': words[2] | int} if words | length == 3 and words[0] == 'c4' else none) }}
+{%- endmacro -%}
+
+{%- macro duckdb__comment_of(relation) -%}
+  select comment from duckdb_tables()
+  where database_name = current_database() and schema_name = '{{ relation.schema }}' and table_name = '{{ relation.identifier }}'
+{%- endmacro -%}
+
+{%- macro postgres__comment_of(relation) -%}
+  select obj_description(to_regclass('{{ relation }}'), 'pg_class')
+{%- endmacro -%}
+
+{#- Made before any model, because models are built side by side. -#}
+{%- macro make_partitions_schema() -%}
+  {%- if target.type == 'postgres' -%} create schema if not exists partitions {%- endif -%}
+{%- endmacro -%}

@@ -1,0 +1,145 @@
+{{
+  config(
+    materialized='incremental',
+    incremental_strategy='delete+insert',
+    unique_key=['outlet_id', 'business_date'],
+    full_refresh=false,
+    post_hook='{{ analyze_table() }}'
+  )
+}}
+
+-- What each outlet-day was made of when it last changed: a fingerprint of everything that the by_day models read for it,
+-- and a version, one higher for all the days that a build finds changed. A by_day model makes the days above the version
+-- that it has. Content is compared, not deliveries or times: a record that arrives again as it was touches nothing, and
+-- one that was edited, voided, moved to another date, taken back by the vendor, mended or mapped anew touches the days it
+-- leaves and the days it enters. A day that is gone keeps its row, without a fingerprint. Never built anew: versions
+-- that began again would hide changes.
+with lines as (
+    select integration_id, check_id, sum({{ row_hash('l') }}) as content
+    from {{ ref('int_unified__check_lines') }} as l
+    group by integration_id, check_id
+),
+
+payments as (
+    select integration_id, check_id, sum({{ row_hash('p') }}) as content
+    from {{ ref('int_unified__check_payments') }} as p
+    group by integration_id, check_id
+),
+
+-- Spans of dates with what configuration says about a vendor's codes and an entity's costs and accounts.
+configured as (
+    select 'vendor' as scope, vendor as name, valid_from, valid_to,
+        {{ row_hash(['domain', 'source_code', 'canonical']) }} as content
+    from {{ ref('int_mapping__codes') }}
+    where domain <> 'job'
+    union all
+    select 'entity', entity_id, valid_from, valid_to, {{ row_hash(['product_code', 'category_group', 'unit_cost']) }}
+    from {{ ref('int_mapping__product_costs') }}
+    union all
+    select 'entity', entity_id, valid_from, valid_to, {{ row_hash(['kind', 'key1', 'key2', 'account_code']) }}
+    from {{ ref('int_mapping__accounts') }}
+),
+
+-- The sum of the spans that hold from one change of configuration to the next.
+settings as (
+    select
+        scope,
+        name,
+        changed_on as valid_from,
+        coalesce(lead(changed_on) over (partition by scope, name order by changed_on) - 1, date '9999-12-31') as valid_to,
+        sum(content) over (partition by scope, name order by changed_on) as content
+    from (
+        select scope, name, changed_on, sum(content) as content
+        from (
+            select scope, name, valid_from as changed_on, content from configured
+            union all
+            select scope, name, valid_to + 1, -content from configured where valid_to < date '9999-12-31'
+        ) as changes
+        group by scope, name, changed_on
+    ) as steps
+),
+
+checks as (
+    select
+        c.outlet_id,
+        c.business_date,
+        c.vendor,
+        sum({{ row_hash('c') }}) + sum(coalesce(l.content, 0)) + sum(coalesce(p.content, 0)) as content
+    from {{ ref('int_sales__checks') }} as c
+    left join lines as l
+        on l.integration_id = c.integration_id
+        and l.check_id = c.check_id
+    left join payments as p
+        on p.integration_id = c.integration_id
+        and p.check_id = c.check_id
+    where c.outlet_id is not null
+    group by c.outlet_id, c.business_date, c.vendor
+),
+
+sales as (
+    select c.outlet_id, c.business_date, sum(c.content) + sum(coalesce(s.content, 0)) as content
+    from checks as c
+    left join settings as s
+        on s.scope = 'vendor'
+        and s.name = c.vendor
+        and c.business_date between s.valid_from and s.valid_to
+    group by c.outlet_id, c.business_date
+),
+
+shifts as (
+    select outlet_id, business_date, sum({{ row_hash('p') }}) as content
+    from {{ ref('fct_punches') }} as p
+    group by outlet_id, business_date
+),
+
+counts as (
+    select outlet_id, business_date, sum({{ row_hash('k') }}) as content
+    from {{ source('raw_c4', 'cash_counts') }} as k
+    group by outlet_id, business_date
+),
+
+found as (
+    select
+        d.outlet_id,
+        d.business_date,
+        concat_ws(
+            ' ',
+            cast({{ row_hash('d') }} + {{ row_hash('e') }} + coalesce(s.content, 0) + dayparts.content as varchar),
+            cast(sales.content as varchar),
+            'shifts ' || cast(shifts.content as varchar),
+            'counts ' || cast(counts.content as varchar)
+        ) as fingerprint
+    from {{ ref('int_outlets__calendar') }} as d
+    inner join {{ source('raw_c4', 'entities') }} as e
+        on e.entity_id = d.entity_id
+    left join settings as s
+        on s.scope = 'entity'
+        and s.name = d.entity_id
+        and d.business_date between s.valid_from and s.valid_to
+    left join sales
+        on sales.outlet_id = d.outlet_id
+        and sales.business_date = d.business_date
+    left join shifts
+        on shifts.outlet_id = d.outlet_id
+        and shifts.business_date = d.business_date
+    left join counts
+        on counts.outlet_id = d.outlet_id
+        and counts.business_date = d.business_date
+    cross join (select coalesce(sum({{ row_hash('h') }}), 0) as content from {{ ref('int_sales__dayparts') }} as h) as dayparts
+)
+
+{% if is_incremental() -%}
+select
+    coalesce(f.outlet_id, known.outlet_id) as outlet_id,
+    coalesce(f.business_date, known.business_date) as business_date,
+    f.fingerprint,
+    last_build.version + 1 as version
+from found as f
+full outer join {{ this }} as known
+    on known.outlet_id = f.outlet_id
+    and known.business_date = f.business_date
+cross join (select coalesce(max(version), 0) as version from {{ this }}) as last_build
+where f.fingerprint is distinct from known.fingerprint
+{%- else -%}
+select outlet_id, business_date, fingerprint, cast(1 as bigint) as version from found
+{%- endif %}
