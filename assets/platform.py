@@ -9,6 +9,7 @@ from ingestion.core.settings import Settings
 
 AS_OF_TAG = "c4/as_of"
 REGION_TAG = "c4/region"
+FULL_REFRESH_TAG = "c4/full_refresh"  # "true" makes every mart of the run anew, all of history
 
 
 class PlatformResource(ConfigurableResource):

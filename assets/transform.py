@@ -27,7 +27,7 @@ from packaging.version import Version
 
 from assets import dbt
 from assets.outages import waits_out_outages
-from assets.platform import PlatformResource
+from assets.platform import FULL_REFRESH_TAG, PlatformResource
 from ingestion.core import reference, warehouse
 from ingestion.core.config import TABLES
 from ingestion.core.registry import connectors_in_use
@@ -57,6 +57,8 @@ class DbtBuilder(ConfigurableResource):
         manifest, translator, _ = get_manifest_and_translator_from_dbt_assets([definition])
         chosen = get_updated_cli_invocation_params_for_context(context, manifest, translator)
         arguments = ["build", *dbt.NIGHTLY, *chosen.selection_args]
+        if context.run.tags.get(FULL_REFRESH_TAG) == "true":
+            arguments.append("--full-refresh")
         variables = {"DBT_LOG_FORMAT": "json"}
         if chosen.indirect_selection:
             variables["DBT_INDIRECT_SELECTION"] = chosen.indirect_selection

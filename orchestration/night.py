@@ -17,7 +17,7 @@ from dagster._core.events.log import EventLogEntry
 from dagster._utils.error import SerializableErrorInfo
 from filelock import FileLock, Timeout
 
-from assets.platform import AS_OF_TAG
+from assets.platform import AS_OF_TAG, FULL_REFRESH_TAG
 from ingestion.core.settings import Settings
 from orchestration.instance import dagster_home
 from orchestration.jobs import NIGHTLY
@@ -51,8 +51,13 @@ class NightResult:
         return {**phases, "orchestration": max(self.wall - sum(self.seconds.values()), 0.0)}
 
 
-def run_night(settings: Settings, as_of: datetime, listener: StepListener | None = None) -> NightResult:
-    """Run the nightly job as of a moment (aware). Returns also when steps failed; never posts twice."""
+def run_night(
+    settings: Settings, as_of: datetime, listener: StepListener | None = None, *, full_refresh: bool = False
+) -> NightResult:
+    """Run the nightly job as of a moment (aware). Returns also when steps failed; never posts twice.
+
+    `full_refresh` makes every mart anew, all of history.
+    """
     home = dagster_home(settings)
     os.environ["DAGSTER_HOME"] = str(home)
     from orchestration.wiring import (
@@ -92,7 +97,11 @@ def run_night(settings: Settings, as_of: datetime, listener: StepListener | None
             outcome = job.execute_in_process(
                 instance=instance,
                 run_id=run_id,
-                tags={AS_OF_TAG: as_of.isoformat(), HOST_TAG: socket.gethostname()},
+                tags={
+                    AS_OF_TAG: as_of.isoformat(),
+                    HOST_TAG: socket.gethostname(),
+                    **({FULL_REFRESH_TAG: "true"} if full_refresh else {}),
+                },
                 raise_on_error=False,
                 run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             )

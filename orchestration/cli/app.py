@@ -80,13 +80,14 @@ def demo(
 @app.command()
 def night(
     as_of: Annotated[str | None, typer.Option(help="Logical time, ISO 8601 with a zone; now without it.")] = None,
+    full_refresh: Annotated[bool, typer.Option(help="Make every mart anew, all of history.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run one night here and now: the job that the schedule starts. Exits 1 if a step failed."""
     from orchestration.night import run_night
 
     settings = Settings.load(as_of=datetime.fromisoformat(as_of) if as_of else None)
-    result = run_night(settings, settings.as_of)
+    result = run_night(settings, settings.as_of, full_refresh=full_refresh)
     report = {
         "success": result.success,
         "run_id": result.run_id,

@@ -892,6 +892,21 @@ def test_only_models_of_the_close_know_the_outbox(house: Warehouse) -> None:
     assert close <= after
 
 
+def test_a_day_s_fingerprint_knows_all_that_its_models_read(house: Warehouse) -> None:
+    """Catches: a model built by day that reads what the fingerprint of a day does not have: a change there would touch
+    no day, and the old rows would stay for ever."""
+    manifest = json.loads((house.folder / "target/manifest.json").read_text())
+    nodes = {key: node for key, node in manifest["nodes"].items() if node["resource_type"] == "model"}
+    parents = {key: node["depends_on"]["nodes"] for key, node in nodes.items()}
+    by_day = {key for key, node in nodes.items() if node["config"]["materialized"] == "by_day"}
+    ledger = "model.c4.int_outlets__day_versions"
+    known = {ledger, *parents[ledger], *by_day}
+    while made_of_known := {key for key, read in parents.items() if read and known.issuperset(read)} - known:
+        known |= made_of_known
+    assert len(by_day) > 10
+    assert {model: missing for model in by_day if (missing := set(parents[model]) - known)} == {}
+
+
 # After the export
 
 

@@ -245,6 +245,38 @@ def test_marts_that_are_new_gone_or_changed_follow(settings: Settings) -> None:
         assert query(settings, "select has_table_privilege(%s, %s, 'select')", ROLE, f"published.{name}") == [(True,)]
 
 
+def test_months_are_published_as_partitions(settings: Settings) -> None:
+    """Catches: a large fact that readers scan whole for one day, a month that finds no partition, partitions that
+    readers see as tables, a published table that stays plain after the upgrade."""
+    mart = "create table marts.fct_checks (outlet_id varchar, business_date date, n int)"
+    partition = "create table {} partition of marts.fct_checks for values from ('{}') to ('{}')"
+    for statement in ("create schema marts", "create schema partitions", mart):
+        query(settings, statement)
+    query(settings, "insert into marts.fct_checks values ('A', '2026-04-30', 1)")
+    warehouse.publish(settings)  # before the upgrade
+    query(settings, "drop table marts.fct_checks")
+    query(settings, mart + " partition by range (business_date)")
+    query(settings, partition.format("partitions.marts_fct_checks_2026_04", "2026-04-01", "2026-05-01"))
+    query(settings, "insert into marts.fct_checks values ('A', '2026-04-30', 1)")
+    assert warehouse.publish(settings) == 1
+    query(settings, partition.format("partitions.marts_fct_checks_2026_05", "2026-05-01", "2026-06-01"))
+    query(settings, "insert into marts.fct_checks values ('A', '2026-05-01', 2)")
+    assert warehouse.publish(settings) == 1
+    assert query(settings, "select n, tableoid::regclass::text from published.fct_checks order by 1") == [
+        (1, "partitions.published_fct_checks_2026_04"),
+        (2, "partitions.published_fct_checks_2026_05"),
+    ]
+    assert query(settings, "select has_table_privilege(%s, 'published.fct_checks', 'select')", ROLE) == [(True,)]
+    assert query(settings, "select has_schema_privilege(%s, 'partitions', 'usage')", ROLE) == [(False,)]
+    plan = query(
+        settings,
+        "explain select * from published.fct_checks where outlet_id = 'A' and business_date = date '2026-05-01'",
+    )
+    assert "2026_04" not in str(plan)
+    indexes = query(settings, "select indexdef from pg_indexes where schemaname = 'partitions'")
+    assert len([definition for (definition,) in indexes if "(outlet_id, business_date)" in definition]) == 2
+
+
 def test_a_publication_that_fails_leaves_the_old_one(settings: Settings) -> None:
     """Catches: no marts, or half of them, in the morning because last night's publication broke off."""
     build_marts(settings, 1)

@@ -88,18 +88,19 @@ class DuckWarehouse:
             fresh.unlink(missing_ok=True)
             if only and target.exists():
                 shutil.copyfile(target, fresh)
+            catalog = self.settings.warehouse_path.stem  # as dbt knows it: the views among the marts name it
             connection = duckdb.connect(str(fresh))
             try:
-                connection.execute(f"attach '{_quoted(self.settings.warehouse_path)}' as warehouse (read_only)")
+                connection.execute(f"attach '{_quoted(self.settings.warehouse_path)}' as \"{catalog}\" (read_only)")
                 connection.execute(f"create schema if not exists {MARTS}")
                 found = connection.execute(
                     "select table_name from information_schema.tables "
-                    "where table_catalog = 'warehouse' and table_schema = ? order by 1",
-                    [MARTS],
+                    "where table_catalog = ? and table_schema = ? order by 1",
+                    [catalog, MARTS],
                 ).fetchall()
                 names = [name for (name,) in found if not only or name in only]
                 for name in names:
-                    connection.execute(f'create or replace table {MARTS}."{name}" as from warehouse.{MARTS}."{name}"')
+                    connection.execute(f'create or replace table {MARTS}."{name}" as from "{catalog}".{MARTS}."{name}"')
             finally:
                 connection.close()
             os.replace(fresh, target)
