@@ -1,12 +1,13 @@
 {#-
     A large fact, built by outlet-day: rows of the outlet-days whose version (int_outlets__day_versions) is above the one
     that the table was last brought to are deleted and made again, in one transaction that also writes down the version.
-    So a build may be killed between any two models, and each goes on from where it stands.
+    So a build may be killed between any two models, and each goes on from where it stands. A table whose version the
+    ledger does not span (the ledger was lost) is made anew.
 
     What was built is told by the table's own comment, `c4 <code> <version>`: it commits with the rows, moves with a
     backup and goes with the table. `code` is a hash of the compiled query, the columns and the `code` of the models
     that it reads; another one, a lost comment or --full-refresh has the table made anew. Whatever else such a model
-    reads must be part of a day's fingerprint; tests/unit/test_by_day.py holds that.
+    reads must be part of a day's fingerprint; tests/unit/test_dbt_project.py holds that.
 
     The model's query selects its days by the macro `touched` and has the columns outlet_id and business_date.
 -#}
@@ -15,8 +16,9 @@
   {%- set relation = this.incorporate(type='table') -%}
   {%- set ledger = ref('int_outlets__day_versions') -%}
   {%- set built = built_state(this) if present is not none and present.is_table else none -%}
-  {%- set codes = [sql, model.columns.values() | map(attribute='name') | join(' ')] -%}
-  {%- set versions = [run_query('select max(version) from ' ~ ledger).columns[0].values()[0] or 0] -%}
+  {%- set codes = [sql] + model.columns.values() | map(attribute='name') | list + model.columns.values() | map(attribute='data_type') | list -%}
+  {%- set known = run_query('select coalesce(min(version), 0), coalesce(max(version), 0) from ' ~ ledger).rows[0] -%}
+  {%- set versions = [known[1] | int] -%}
   {%- for parent in by_day_parents() -%}
     {%- set state = built_state(parent) -%}
     {%- if state is none -%}
@@ -27,12 +29,13 @@
   {%- endfor -%}
   {%- set code = local_md5(codes | join('\n')) -%}
   {%- set version = versions | min | int -%}
-  {%- set whole = should_full_refresh() or built is none or built.code != code or built.version > version -%}
+  {%- set whole = should_full_refresh() or built is none or built.code != code or not known[0] <= built.version <= version -%}
   {%- set since = '' if whole else ' where version > ' ~ built.version -%}
 
   {{ run_hooks(pre_hooks) }}
   {%- call statement('days') -%}
-    create temporary table {{ touched_table() }} as select outlet_id, business_date from {{ ledger }}{{ since }}
+    create temporary table {{ touched_table() }} as select outlet_id, business_date from {{ ledger }}{{ since }};
+    {{ 'analyze ' ~ touched_table() if target.type == 'postgres' }}
   {%- endcall -%}
   {%- set days = run_query('select count(*) from ' ~ touched_table()).columns[0].values()[0] -%}
   {%- if whole or days -%}
@@ -50,6 +53,23 @@
   {{ adapter.commit() }}
   {{ return({'relations': [relation]}) }}
 {%- endmaterialization -%}
+
+
+{#- The version at which a new ledger begins: above all that tables tell, should the old one have been lost. -#}
+{%- macro first_version() -%}
+  {%- set comments = run_query(adapter.dispatch('all_comments', 'c4')()).columns[0].values() if execute else [] -%}
+  {%- set versions = [0] -%}
+  {%- for comment in comments -%} {%- do versions.append(comment.split() | last | int) -%} {%- endfor -%}
+  {{ return((versions | max) + 1) }}
+{%- endmacro -%}
+
+{%- macro duckdb__all_comments() -%}
+  select comment from duckdb_tables() where database_name = current_database() and comment like 'c4 %'
+{%- endmacro -%}
+
+{%- macro postgres__all_comments() -%}
+  select description from pg_description where classoid = 'pg_class'::regclass and objsubid = 0 and description like 'c4 %'
+{%- endmacro -%}
 
 
 {#- The statements that bring the table to the days of `touched_table`: made anew, or those days replaced. -#}

@@ -141,5 +141,5 @@ full outer join {{ this }} as known
 cross join (select coalesce(max(version), 0) as version from {{ this }}) as last_build
 where f.fingerprint is distinct from known.fingerprint
 {%- else -%}
-select outlet_id, business_date, fingerprint, cast(1 as bigint) as version from found
+select outlet_id, business_date, fingerprint, cast({{ first_version() }} as bigint) as version from found
 {%- endif %}

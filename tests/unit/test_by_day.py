@@ -1,0 +1,128 @@
+"""Facts built by outlet-day equal a full build, after every kind of late change and after a build that was killed."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from assets import dbt
+from ingestion.core import warehouse
+from ingestion.core.settings import Settings
+from ingestion.sandbox.company import Company
+from tests.unit.test_dbt_project import Warehouse, copy_project, create_tables, put_company, put_sales
+
+pytestmark = pytest.mark.xdist_group("dbt")
+
+BY_DAY = "config.materialized:by_day"
+BEFORE = (  # the tables that say what a day is made of; the views above them follow by themselves
+    "int_outlets__calendar int_mapping__codes int_mapping__product_costs int_mapping__accounts int_sales__checks "
+    "fct_punches int_outlets__day_versions"
+)
+KEPT = (  # files and folders of the project that the facts are made of
+    "outlets", "mapping", "sales", "unified", "hand", "int_labor__punches", "fct_punches", "journal_line_sources",
+    "_groups", "_raw_c4", "_intermediate", "_labor", "_journals",
+)  # fmt: skip
+DROPPED = ("_unit_tests", "int_mapping__exceptions")
+FACTS = (
+    "fct_checks", "fct_check_lines", "fct_check_payments", "transactions_c4", "journal_line_sources", "sales_daily",
+    "sales_by_channel", "sales_by_daypart", "sales_by_hour", "sales_by_product", "sales_by_tender",
+)  # fmt: skip
+
+
+@dataclass
+class Stand:
+    """The hand-written vendor of test_dbt_project, its raw rows in a file of their own; given to either engine."""
+
+    settings: Settings
+    house: Warehouse
+
+    def give(self) -> None:
+        """Put the raw rows as they are now into the warehouse."""
+        with duckdb.connect(str(self.house.path), read_only=True) as source:
+            source.execute("set timezone = 'UTC'")
+            for dataset in ("raw_hand", "raw_c4"):
+                names = source.execute(
+                    "select table_name from information_schema.tables where table_schema = ?", [dataset]
+                ).fetchall()
+                tables = {name: source.sql(f'from {dataset}."{name}"').to_arrow_table() for (name,) in names}
+                warehouse.replace(self.settings, dataset, tables)
+
+    def build(self, select: str, *arguments: str) -> None:
+        variables = {**os.environ, **dbt.environment(self.settings), "C4_VENDORS": ""}
+        with warehouse.write_lock(self.settings):
+            dbt.run(variables, ["run", *arguments, "--select", *select.split()])
+
+    def facts(self) -> dict[str, list[str]]:
+        with warehouse.connect(self.settings) as connection:
+            return {
+                name: sorted(str(row) for row in connection.execute(f"select * from marts.{name}").fetchall())
+                for name in FACTS
+            }
+
+    def versions(self) -> list[int]:
+        """Of the days with sales."""
+        with warehouse.connect(self.settings) as connection:
+            found = connection.execute(
+                "select distinct v.version from intermediate.int_outlets__day_versions as v "
+                "inner join marts.sales_daily as s using (outlet_id, business_date) order by 1"
+            ).fetchall()
+            return [version for (version,) in found]
+
+
+@pytest.fixture
+def stand(tmp_path: Path, engine: str, monkeypatch: pytest.MonkeyPatch) -> Stand:
+    company = Company.build(outlets=3, checks_per_day=6)
+    house = Warehouse(tmp_path / "hand", company, company.nights()[-2])
+    copy_project(house.project)
+    for file in (house.project / "models").rglob("*"):
+        needed = (file.stem in KEPT or file.parent.name in KEPT) and file.stem not in DROPPED
+        if file.is_file() and not needed:
+            file.unlink()
+    create_tables(house, company.config)
+    put_company(house)
+    settings = Settings.load(tmp_path, house.now)
+    assert settings.is_duckdb == (engine == "duckdb")
+    monkeypatch.setattr(dbt, "PROJECT_DIR", house.project)
+    return Stand(settings, house)
+
+
+def test_days_built_alone_equal_a_full_build(stand: Stand) -> None:
+    """Catches: a day that a void, a record taken back, a changed mapping, a new outlet or a mended reject leaves alone;
+    rows of a day that stay beside the new ones; a killed build whose later models miss what its earlier ones have."""
+    house = stand.house
+    stand.give()
+    stand.build(f"+{BY_DAY} transactions_c4")
+    first = stand.facts()
+    assert all(first.values())
+    assert stand.versions() == [1]
+
+    # what became known late (voids, refunds, a check), a record taken back, an outlet that is no longer ours, a tender
+    # mapped anew: and the build is killed on its way
+    outlet = house.company.outlets[-1].outlet_id
+    put_sales(house, house.company.nights()[-1])
+    (taken,) = house.query("select * from raw_hand.checks order by check_id limit 1")
+    house.execute("delete from raw_hand.checks where check_id = ?", taken["check_id"])
+    outlets = house.query("select * from raw_c4.integration_outlets where outlet_id = ?", outlet)
+    house.execute("delete from raw_c4.integration_outlets where outlet_id = ?", outlet)
+    house.execute(
+        "update raw_c4.code_mapping set canonical = 'voucher' where domain = 'tender' and canonical = 'cash' "
+        "and vendor in ('*', 'moka')"
+    )
+    stand.give()
+    stand.build(f"{BEFORE} fct_check_payments fct_check_lines")
+
+    # the record comes after all, as a replayed reject does, and the outlet is new with its history
+    house.insert("raw_hand.checks", [taken])
+    house.insert("raw_c4.integration_outlets", outlets)
+    stand.give()
+    stand.build(f"{BEFORE} {BY_DAY}")
+    by_days = stand.facts()
+    assert len(stand.versions()) > 1
+    stand.build(f"{BEFORE} {BY_DAY} transactions_c4", "--full-refresh")
+    for name, rows in stand.facts().items():
+        assert by_days[name] == rows, name
+        assert first[name] != rows, f"{name} did not change and proves nothing"
