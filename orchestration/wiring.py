@@ -7,6 +7,7 @@ from dagster import AssetKey, Definitions, in_process_executor
 from assets import dbt
 from assets.checks import operations_checks
 from assets.exports.journals import export_assets
+from assets.exports.writes import write_assets
 from assets.incidents import incidents_asset
 from assets.ingestion import load_assets, table_key, vendor_spec
 from assets.platform import PlatformResource
@@ -36,6 +37,7 @@ def build(settings: Settings) -> Definitions:
             reference_assets(raw_keys, engine),
             transform,
             *exports,
+            *write_assets(vendors),
             posting_assets([key for export in exports for key in export.keys], engine),
             close,
             published,

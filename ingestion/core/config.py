@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, time
 from decimal import Decimal
 from pathlib import Path
@@ -298,6 +298,15 @@ class Night(msgspec.Struct, frozen=True, kw_only=True):
         _check_zone(self.timezone)
 
 
+class WriteRules(msgspec.Struct, frozen=True, kw_only=True):
+    """What may be written to tills. Percentages are of the price that is there (10 = 10 %)."""
+
+    refuse_prices_beyond: Decimal = Decimal(50)
+    approve_prices_within: Decimal = Decimal(-1)  # changes up to it need no person; below zero: all need one
+    longest_shift_hours: int = 16
+    approve_schedules: bool = False  # schedules need no person
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """Everything the company has configured. `tables` has one entry per name in `TABLES`."""
@@ -308,6 +317,7 @@ class Config:
     tables: Mapping[str, tuple[Any, ...]]
     nights: tuple[Night, ...] = ()
     alert_emails: tuple[str, ...] = ()
+    write_rules: WriteRules = field(default_factory=WriteRules)
 
     @property
     def vendors(self) -> frozenset[str]:
@@ -342,7 +352,7 @@ class Config:
         raise ConfigError(f"no integration {integration_id!r}")
 
 
-def _read_rows(path: Path, row_type: type[Row]) -> Iterator[tuple[str, Any]]:
+def read_rows(path: Path, row_type: type[Row]) -> Iterator[tuple[str, Any]]:
     """The rows of one CSV, each with its place in it. Blank cells take the field's default. Raises ConfigError."""
     with path.open(encoding="utf-8-sig", newline="") as handle:
         reader = csv.DictReader(handle, strict=True)
@@ -377,6 +387,7 @@ class _Company(msgspec.Struct, frozen=True, kw_only=True):
     entities: tuple[Entity, ...]
     nights: tuple[Night, ...] = ()
     alert_emails: tuple[str, ...] = ()
+    write_rules: WriteRules = WriteRules()
 
 
 class _Integrations(msgspec.Struct, frozen=True, kw_only=True):
@@ -402,7 +413,7 @@ def load_config(folder: Path) -> Config:
         if name == "entities":
             continue
         path = folder / f"{name}.csv"
-        read = list(_read_rows(path, row_type)) if path.exists() else []
+        read = list(read_rows(path, row_type)) if path.exists() else []
         tables[name] = tuple(row for _, row in read)
         places |= {id(row): place for place, row in read}
     for path in sorted((folder / "imports").glob("*.yaml")):
@@ -411,7 +422,15 @@ def load_config(folder: Path) -> Config:
         tables["entities"] = _added(tables["entities"], registration.entities, "entity_id")
         tables["outlets"] = _added(tables["outlets"], registration.outlets, "outlet_id")
         tables["code_mapping"] = _added(tables["code_mapping"], registration.code_mapping, "domain", "source_code")
-    config = Config(company.group, company.group_currency, integrations, tables, company.nights, company.alert_emails)
+    config = Config(
+        company.group,
+        company.group_currency,
+        integrations,
+        tables,
+        company.nights,
+        company.alert_emails,
+        company.write_rules,
+    )
     _check_references(config, places)
     return config
 

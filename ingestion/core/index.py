@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ingestion.core.registry import connectors
+from ingestion.core.spec import Connector, Evidence
 
 PREFACE = """# Connectors
 
@@ -34,11 +35,16 @@ def rows() -> list[dict[str, Any]]:
                 for stream in connector.streams
             ],
             "live": connector.live,
-            "writes": "journals" if connector.journals else "",
-            "writes_evidence": str(connector.journals_evidence or ""),
+            "writes": ", ".join(kind for kind, _ in _writes(connector)),
+            "writes_evidence": ", ".join(dict.fromkeys(str(evidence) for _, evidence in _writes(connector))),
         }
         for connector in connectors().values()
     ]
+
+
+def _writes(connector: Connector) -> list[tuple[str, Evidence | None]]:
+    journals = [("journals", connector.journals_evidence)] if connector.journals else []
+    return [*journals, *((writer.kind, writer.evidence) for writer in connector.writers)]
 
 
 def markdown() -> str:
@@ -57,8 +63,8 @@ def markdown() -> str:
                 f"| {stream['name']} | {', '.join(stream['tables'])} | {', '.join(stream['key'])} "
                 f"| {'cursor' if stream['incremental'] else 'window or full'} | {stream['evidence']} |"
             )
-        if row["writes"]:
-            parts.append(f"\nWrites: {row['writes']} ({row['writes_evidence']}).")
+        written = f"{row['writes']} ({row['writes_evidence']})." if row["writes"] else "-"
+        parts.append(f"\nWrites: {written}")
         if row["live"]:
             parts.append(f"\nLive: {row['live']}.")
         parts.append("")

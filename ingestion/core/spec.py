@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ingestion.core.fetch import FetchContext, Page
     from ingestion.core.http import ApiClient
     from ingestion.core.journal import JournalTarget
+    from ingestion.core.writes.change import WriteTarget
 
 
 class Category(StrEnum):
@@ -221,6 +222,15 @@ class OAuth:
 
 
 @dataclass(frozen=True, slots=True)
+class Writer:
+    """That a till takes prices or schedules; `target` makes its writer from a client and the integration's settings."""
+
+    kind: Literal["prices", "schedules"]  # of ingestion.core.writes.WriteKind
+    target: Callable[[ApiClient, Mapping[str, str]], WriteTarget]
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
 class Connector:
     """A vendor system. `name` is the public vendor name; `slug` is the form used in code and table names."""
 
@@ -236,6 +246,7 @@ class Connector:
     probe: str = ""  # cheapest authenticated GET, for `c4 doctor` and health checks
     journals: Callable[[ApiClient, Mapping[str, str]], JournalTarget] | None = None
     journals_evidence: Evidence | None = None
+    writers: tuple[Writer, ...] = ()
     live: str = ""  # webhooks, polling, socket ... where the connector has a live path
     webhooks: Webhooks | None = None
     oauth: OAuth | None = None
@@ -256,6 +267,9 @@ class Connector:
             if stream.name == name:
                 return stream
         raise KeyError(f"{self.name} has no stream {name!r}; it has {[s.name for s in self.streams]}")
+
+    def writer(self, kind: str) -> Writer | None:
+        return next((writer for writer in self.writers if writer.kind == kind), None)
 
     def tables(self) -> Sequence[tuple[Stream, Table]]:
         return [(stream, table) for stream in self.streams for table in stream.tables]

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from ingestion.core.config import ConfigError
 from ingestion.core.settings import Settings
+from orchestration.cli.writes import commands
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_show_locals=False, help=__doc__)
 journals_app = typer.Typer(no_args_is_help=True, help="Look at, drill into and approve journals.")
@@ -28,6 +29,8 @@ app.add_typer(rejects_app, name="rejects")
 app.add_typer(credentials_app, name="credentials")
 app.add_typer(events_app, name="events")
 app.add_typer(tokens_app, name="tokens")
+app.add_typer(commands("prices"), name="prices")
+app.add_typer(commands("schedules"), name="schedules")
 console = Console()
 UPRIGHT = 7  # fields of a row that fit side by side
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ingestion.core import warehouse
 from ingestion.core.outbox import approve, history
-from ingestion.core.outbox.book import BookError
+from ingestion.core.outbox.states import BookError
 from ingestion.core.platform import Platform
 from ingestion.core.settings import Settings
 from orchestration.cli.app import console, table

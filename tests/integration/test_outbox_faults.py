@@ -44,7 +44,7 @@ from ingestion.core.ops.crypto import Keyring
 from ingestion.core.ops.store import Ops
 from ingestion.core.outbox import Candidate, CandidateLine, JournalKey, export
 from ingestion.core.outbox.book import Book
-from ingestion.core.outbox.entries import SETTLED
+from ingestion.core.outbox.states import SETTLED
 from ingestion.core.registry import connector
 from ingestion.core.settings import PROJECT_ROOT
 from ingestion.core.spec import Limit

@@ -19,8 +19,9 @@ from ingestion.core.ops.incidents import Severity
 from ingestion.core.ops.leases import TERM, LeaseHeldError, LeaseLostError, lease
 from ingestion.core.ops.store import Ops
 from ingestion.core.outbox import Candidate, ExportResult, Status, approve, export, history, live_journals
-from ingestion.core.outbox.book import Book, BookError
+from ingestion.core.outbox.book import Book
 from ingestion.core.outbox.content import JournalKey, content_hash, reference
+from ingestion.core.outbox.states import BookError
 from tests.ledger import DAY, Ledger, candidate, entity, lines
 
 FIRST = lines(a1020=110, a4010=-100, a2110=-10)

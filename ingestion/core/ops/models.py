@@ -295,6 +295,47 @@ class OutboxLine(Base):
     memo: Mapped[str]
 
 
+class OutboxChange(Base):
+    """A value at a till that is to become another: a menu price, or a shift of a schedule.
+
+    `old` and `new` are values as text (see ingestion.core.writes.change), "" for nothing; `old` is what the change was
+    approved over. `record` is the vendor's key of what holds the value, "" before it is there. `subject` is what the
+    sheet calls it: a SKU, or the vendor's id of an employee; `version` counts the changes of one subject.
+    """
+
+    __tablename__ = "outbox_changes"
+    __table_args__ = (
+        Index("changes_by_subject", "kind", "target", "source_outlet_id", "subject", "version", unique=True),
+        Index("changes_by_status", "target", "kind", "status"),
+    )
+
+    reference: Mapped[str] = mapped_column(primary_key=True)
+    document_key: Mapped[str]
+    kind: Mapped[str]
+    target: Mapped[str]
+    outlet_id: Mapped[str]
+    source_outlet_id: Mapped[str]
+    subject: Mapped[str]
+    detail: Mapped[str]
+    version: Mapped[int]
+    record: Mapped[str]
+    label: Mapped[str]
+    currency: Mapped[str]
+    old: Mapped[str]
+    new: Mapped[str]
+    valid_from: Mapped[date | None]  # the outlet's local day; null: at once
+    submission: Mapped[str]
+    submitted_by: Mapped[str]
+    status: Mapped[str]
+    reason: Mapped[str]
+    approved_by: Mapped[str]
+    attempts: Mapped[int]
+    created_at: Mapped[datetime]
+    sent_at: Mapped[datetime | None]
+    posted_at: Mapped[datetime | None]
+    confirmed_at: Mapped[datetime | None]
+
+
 class OutboxEvent(Base):
     """The history of a reference: every change of status with its reason. Outlives a document that is replaced."""
 

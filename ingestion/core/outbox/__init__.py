@@ -7,10 +7,11 @@ anything whose outcome is unknown is sent again.
 """
 
 from ingestion.core.outbox.content import Candidate, CandidateLine, JournalKey
-from ingestion.core.outbox.entries import Entry, Status
+from ingestion.core.outbox.entries import Entry
 from ingestion.core.outbox.export import export
-from ingestion.core.outbox.people import approve, history, live_journals
-from ingestion.core.outbox.run import ExportResult, Problem
+from ingestion.core.outbox.people import approve, live_journals
+from ingestion.core.outbox.run import ExportResult
+from ingestion.core.outbox.states import Problem, Status, history
 
 __all__ = [
     "Candidate",

@@ -15,11 +15,8 @@ from ingestion.core.ops.db import reading, writing
 from ingestion.core.ops.models import OutboxDocument, OutboxEvent, OutboxLine
 from ingestion.core.ops.store import Ops
 from ingestion.core.outbox.content import Candidate, JournalKey
-from ingestion.core.outbox.entries import OPEN, SENDABLE, SETTLED, Entry, Status, document_row, line_rows, read_entries
-
-
-class BookError(Exception):
-    """A document is not in the status that was expected: somebody else changed it."""
+from ingestion.core.outbox.entries import Entry, document_row, line_rows, read_entries
+from ingestion.core.outbox.states import OPEN, SENDABLE, SETTLED, BookError, Status, move, note
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +114,7 @@ class Book:
             if added:
                 session.execute(insert(OutboxDocument), [self._row(planned, now) for planned in added])
                 session.execute(insert(OutboxLine), [row for planned in added for row in line_rows(planned.document)])
-                self._note(session, {planned.document.reference: "" for planned in added}, Status.PLANNED, now)
+                note(session, {planned.document.reference: "" for planned in added}, Status.PLANNED, now)
 
     def sending(self, entries: Sequence[Entry]) -> None:
         """Claim documents for the call that follows. Raises BookError when one is not ours to send."""
@@ -207,24 +204,4 @@ class Book:
     def _move(
         self, session: Session, details: Mapping[str, str], allowed: Iterable[Status], status: Status, **values: Any
     ) -> None:
-        """Change the status of these references (-> detail of the event), all or none of them."""
-        moved = session.scalars(
-            update(OutboxDocument)
-            .where(
-                OutboxDocument.reference.in_(list(details)),
-                OutboxDocument.target == self.target,
-                OutboxDocument.status.in_([str(item) for item in allowed]),
-            )
-            .values(status=str(status), **values)
-            .returning(OutboxDocument.reference)
-        ).all()
-        if missing := details.keys() - set(moved):
-            raise BookError(f"{min(missing)} cannot become {status}: another process changed it")
-        self._note(session, details, status, self.ops.now())
-
-    def _note(self, session: Session, details: Mapping[str, str], status: Status, at: datetime) -> None:
-        rows = [
-            {"reference": reference, "at": at, "status": str(status), "detail": detail}
-            for reference, detail in details.items()
-        ]
-        session.execute(insert(OutboxEvent), rows)
+        move(session, OutboxDocument, self.target, details, allowed, status, self.ops.now(), **values)

@@ -95,8 +95,12 @@ def by_account(booked: Mapping[Booking, Decimal]) -> dict[tuple[str, str], Decim
 
 
 def reference(key: JournalKey, version: int, kind: DocumentKind, content: str) -> str:
-    """16 characters A-Z0-9 beginning with C4, the same for the same content for ever (72 bits of SHA-256)."""
-    parts = (*key[:2], key.business_date.isoformat(), key.journal_type, str(version), kind, content)
+    """The reference of a document: the same for the same content for ever."""
+    return reference_of(*key[:2], key.business_date.isoformat(), key.journal_type, str(version), kind, content)
+
+
+def reference_of(*parts: str) -> str:
+    """16 characters A-Z0-9 beginning with C4, the same for the same parts for ever (72 bits of SHA-256)."""
     number = int.from_bytes(hashlib.sha256("\x1f".join(parts).encode()).digest(), "big")
     digits = []
     for _ in range(REFERENCE_LENGTH - len(REFERENCE_PREFIX)):

@@ -10,10 +10,11 @@ from ingestion.core.errors import ApiError
 from ingestion.core.failpoints import failpoint
 from ingestion.core.journal import JournalDocument, NotSentError, Receipt, Rejection, UncertainOutcomeError
 from ingestion.core.outbox.content import JournalKey
-from ingestion.core.outbox.entries import OPEN, SENDABLE, Entry, Status
+from ingestion.core.outbox.entries import Entry
 from ingestion.core.outbox.lookup import accept, look_up
 from ingestion.core.outbox.plan import refusal
 from ingestion.core.outbox.run import NO_ANSWER, Run
+from ingestion.core.outbox.states import OPEN, SENDABLE, Status
 
 TRIES = 4  # of one document in one run
 FAILURES_IN_A_ROW = 5  # calls after which the target is left alone until the next run

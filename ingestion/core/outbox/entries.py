@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import select
@@ -13,21 +12,7 @@ from sqlalchemy.orm import Session
 from ingestion.core.journal import DocumentKind, JournalDocument, JournalLine, JournalType
 from ingestion.core.ops.models import OutboxDocument, OutboxLine
 from ingestion.core.outbox.content import JournalKey
-
-
-class Status(StrEnum):
-    PLANNED = "planned"
-    SENDING = "sending"  # committed before the call: the target may have it
-    UNCERTAIN = "uncertain"  # sent, and no usable answer came
-    FAILED = "failed"  # certainly not in the target; will be tried again
-    REJECTED = "rejected"  # the target refused; a person must act
-    POSTED = "posted"  # the target gave a receipt
-    CONFIRMED = "confirmed"  # read back: total and number of lines are the same
-
-
-SETTLED = frozenset({Status.POSTED, Status.CONFIRMED})
-OPEN = frozenset({Status.SENDING, Status.UNCERTAIN})
-SENDABLE = frozenset({Status.PLANNED, Status.FAILED})
+from ingestion.core.outbox.states import Status
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,16 +8,16 @@ from collections.abc import Callable, Iterable
 from ingestion.core.config import Entity
 from ingestion.core.failpoints import failpoint
 from ingestion.core.journal import JournalTarget
-from ingestion.core.ops.incidents import Incident
 from ingestion.core.ops.leases import lease
 from ingestion.core.ops.store import Ops
 from ingestion.core.outbox.book import Book, Planned
 from ingestion.core.outbox.content import Candidate, JournalKey
 from ingestion.core.outbox.dispatch import Dispatch
-from ingestion.core.outbox.entries import OPEN, SENDABLE, Entry, Status, total_debit
+from ingestion.core.outbox.entries import Entry, total_debit
 from ingestion.core.outbox.lookup import confirm, look_up
 from ingestion.core.outbox.plan import plan
 from ingestion.core.outbox.run import NO_ANSWER, ExportResult, Run
+from ingestion.core.outbox.states import OPEN, SENDABLE, Status, tell
 
 
 def export(
@@ -58,7 +58,7 @@ def export(
             dispatch.send_all()
         confirm(run)
         _report(run, dispatch.unsent)
-    _tell(ops, run.result)
+    tell(ops, f"journal:{integration_id}:", f"journals to {integration_id}", run.result.problems)
     return run.result
 
 
@@ -129,16 +129,3 @@ def _report(run: Run, unsent: set[str]) -> None:
             f"{len(unknown)} documents were sent and the target does not tell their outcome: {unknown[0].reason}",
             "The next run looks them up first; nothing is sent twice.",
         )
-
-
-def _tell(ops: Ops, result: ExportResult) -> None:
-    """The run's problems as incidents; those of earlier runs that are over are closed."""
-    prefix = f"journal:{result.target}:"
-    problems = {problem.subject: problem for problem in result.problems}
-    ops.incidents.reconcile(
-        prefix,
-        [
-            Incident(prefix + subject, problem.severity, problem.title, f"journals to {result.target}", problem.todo)
-            for subject, problem in problems.items()
-        ],
-    )

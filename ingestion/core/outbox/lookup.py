@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from ingestion.core.failpoints import failpoint
 from ingestion.core.journal import Receipt
 from ingestion.core.ops.incidents import Severity
-from ingestion.core.outbox.entries import Entry, Status, total_debit
+from ingestion.core.outbox.entries import Entry, total_debit
 from ingestion.core.outbox.run import LOOK_UP_PAUSES, Run
+from ingestion.core.outbox.states import Status
 
 
 def look_up(run: Run, entries: Sequence[Entry]) -> dict[str, Status]:

@@ -2,34 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
-
 from sqlalchemy import select
 
 from ingestion.core.journal import JournalType
 from ingestion.core.ops.db import reading, writing
 from ingestion.core.ops.models import AuditEntry, OutboxDocument, OutboxEvent
 from ingestion.core.ops.store import Ops
-from ingestion.core.outbox.book import BookError
 from ingestion.core.outbox.content import JournalKey
-from ingestion.core.outbox.entries import SENDABLE, Status
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Something that happened to a reference."""
-
-    at: datetime
-    status: str
-    detail: str
-
-
-def history(ops: Ops, reference: str) -> list[Event]:
-    """Everything that happened to a reference, in order."""
-    query = select(OutboxEvent).where(OutboxEvent.reference == reference).order_by(OutboxEvent.id)
-    with reading(ops.sessions) as session:
-        return [Event(row.at, row.status, row.detail) for row in session.scalars(query)]
+from ingestion.core.outbox.states import SENDABLE, BookError, Status
 
 
 def live_journals(ops: Ops, target: str) -> set[JournalKey]:

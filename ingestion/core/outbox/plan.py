@@ -22,7 +22,8 @@ from ingestion.core.outbox.content import (
     minus,
     reference,
 )
-from ingestion.core.outbox.entries import OPEN, SETTLED, Entry
+from ingestion.core.outbox.entries import Entry
+from ingestion.core.outbox.states import OPEN, SETTLED
 
 TITLES = {
     JournalType.DAILY_SALES: "Daily sales",

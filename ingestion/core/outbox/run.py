@@ -13,20 +13,11 @@ from ingestion.core.ops.incidents import Severity
 from ingestion.core.ops.leases import HeldLease
 from ingestion.core.outbox.book import Book
 from ingestion.core.outbox.content import Candidate, JournalKey
+from ingestion.core.outbox.states import Problem
 
 LOOK_UP_SIZE = 50  # references in one look-up
 LOOK_UP_PAUSES = (0.0, 2.0, 6.0)  # seconds before each look-up: a late request may still be on its way
 NO_ANSWER = (ApiError, NotSentError, UncertainOutcomeError)
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Something that is not as it should be after a run. `subject` is a reference, or says what is concerned."""
-
-    subject: str
-    title: str
-    todo: str
-    severity: Severity = Severity.ERROR
 
 
 @dataclass(slots=True)

@@ -261,6 +261,8 @@ class MokaSandbox(Sandbox):
         self._receipts: OrderedDict[int, list[tuple[float, SimCheck]]] = OrderedDict()
         self._days: dict[int, dict[date, DayTotals]] = {}
         self._pages: OrderedDict[str, bytes] = OrderedDict()
+        self._edited: dict[int, dict[str, Any]] = {}  # items that somebody changed, by id
+        self.price_changes: list[tuple[str, str, int, int]] = []  # outlet, SKU, old and new: writes that took effect
         self._routes: tuple[tuple[re.Pattern[str], Callable[[Request, SimOutlet], Response]], ...] = (
             (re.compile(r"/v1/outlets/(\d+)/categories"), self._categories),
             (re.compile(r"/v1/outlets/(\d+)/items"), self._items),
@@ -312,6 +314,9 @@ class MokaSandbox(Sandbox):
                 return error(*ERRORS["token"])
         if request.headers.get("Content-Type", "").split(";")[0] != "application/json":
             return error(*ERRORS["type"])
+        match = re.fullmatch(r"/v1/outlets/(\d+)/items/(\d+)", request.path)
+        if match and request.method == "PUT" and (outlet := self._outlets.get(int(match[1]))):
+            return self._update_item(request, outlet, int(match[2]))
         if request.method == "GET":
             if request.path == "/v1/profile/self":
                 return self._profile()
@@ -434,7 +439,56 @@ class MokaSandbox(Sandbox):
         }
 
     def _items(self, request: Request, outlet: SimOutlet) -> Response:
-        return self._library(request, "items", [self._item(outlet, product) for product in self.company.menu(outlet)])
+        return self._library(request, "items", self._menu(outlet))
+
+    def _menu(self, outlet: SimOutlet) -> list[dict[str, Any]]:
+        with self.lock:
+            items = [self._item(outlet, product) for product in self.company.menu(outlet)]
+            return [self._edited.get(item["id"], item) for item in items]
+
+    def edit_item(self, source_outlet_id: str, sku: str, edit: Callable[[dict[str, Any]], None]) -> None:
+        """Somebody changes an item in the back office."""
+        with self.lock:
+            menu = self._menu(self._outlets[int(source_outlet_id)])
+            item = next(item for item in menu if sku in [variant["sku"] for variant in item["item_variants"]])
+            item = json.loads(json.dumps(item))
+            edit(item)
+            self._edited[item["id"]] = item
+
+    def price(self, source_outlet_id: str, sku: str) -> int:
+        """What the till asks for a SKU."""
+        variants = (v for item in self._menu(self._outlets[int(source_outlet_id)]) for v in item["item_variants"])
+        return next(variant["price"] for variant in variants if variant["sku"] == sku and not variant["is_deleted"])
+
+    def _update_item(self, request: Request, outlet: SimOutlet, item_id: int) -> Response:
+        """The item as the request says it; a variant that it leaves out is removed."""
+        with self.lock:
+            item = next((item for item in self._menu(outlet) if item["id"] == item_id), None)
+            if item is None:
+                return error(422, f"Item {item_id} not found or already removed", "Exception")
+            told = request.json().get("item") or {}
+            required = ("name", "description", "category_id", "is_sales_type_price", "item_variants")
+            if missing := [name for name in required if told.get(name) is None]:
+                message = f"param is missing or the value is empty: {missing[0]}"
+                return error(400, message, "ActionController::ParameterMissing")
+            variants = {variant["id"]: variant for variant in item["item_variants"]}
+            wanted = {variant["id"]: variant for variant in told["item_variants"]}
+            for number, variant in wanted.items():
+                if number not in variants or not isinstance(variant.get("price"), int) or variant["price"] < 0:
+                    return error(422, f"Item variant {number} is not valid", "Exception")
+                old = variants[number]["price"]
+                if variant["price"] != old:
+                    self.price_changes.append((str(outlet.number + OUTLET_IDS), variant["sku"], old, variant["price"]))
+            item = {
+                **item,
+                **{name: told[name] for name in required[:4]},
+                "item_variants": [
+                    variant | wanted.get(number, {"is_deleted": True}) for number, variant in variants.items()
+                ],
+                "updated_at": wib(self.clock.now()),
+            }
+            self._edited[item_id] = item
+        return success(item)
 
     def _item(self, outlet: SimOutlet, product: SimProduct) -> dict[str, Any]:
         outlet_id, founded = OUTLET_IDS + outlet.number, self._founded()

@@ -9,8 +9,9 @@ from typing import Any
 from dlt.sources.helpers.rest_client.paginators import HeaderCursorPaginator
 
 from ingestion.core.paging import ShortPagePaginator
-from ingestion.core.spec import Category, Connector, Cursor, Evidence, Limit, Scope, Stream, Table
+from ingestion.core.spec import Category, Connector, Cursor, Evidence, Limit, Scope, Stream, Table, Writer
 from ingestion.vendors.toast import records, transport
+from ingestion.vendors.toast.schedules import ToastSchedules
 from ingestion.vendors.toast.webhooks import WEBHOOKS
 
 PAGE_SIZE = 100  # the most that ordersBulk gives
@@ -92,6 +93,7 @@ CONNECTOR = Connector(
     probe="partners/v1/connectedRestaurants",
     live="webhooks",
     webhooks=WEBHOOKS,
+    writers=(Writer("schedules", ToastSchedules, Evidence.SPEC),),
     streams=(
         setting("dining_options", "diningOptions", records.DiningOption, "How orders reach the guest."),
         setting(

@@ -115,7 +115,10 @@ class ToastSandbox(Sandbox):
             "/labor/v1/jobs": self._jobs,
             "/labor/v1/employees": self._employees,
             "/labor/v1/timeEntries": self._time_entries,
+            "/labor/v1/shifts": self._find_shifts,
         }
+        self.shifts: dict[str, Row] = {}  # by GUID; the tills of the company begin without a schedule
+        self.shift_changes: list[tuple[str, str, str]] = []  # method, GUID, times: writes that took effect
 
     def credentials(self) -> dict[str, str]:
         return {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, "webhook_secret": WEBHOOK_SECRET}
@@ -167,7 +170,8 @@ class ToastSandbox(Sandbox):
         with self.lock:
             if request.headers.get("Authorization", "").removeprefix("Bearer ") not in self._tokens:
                 return error(401, 10010, "Full authentication is required to access this resource")
-        if request.method != "GET":
+        writes = request.method in ("POST", "PUT") and re.fullmatch(r"/labor/v1/shifts(/[0-9a-f-]{36})?", request.path)
+        if request.method != "GET" and not writes:
             return error(405, 10022, "Method not allowed")
         if request.path == "/partners/v1/connectedRestaurants":
             return self._connected_restaurants(request)
@@ -178,7 +182,7 @@ class ToastSandbox(Sandbox):
         if outlet is None:
             return error(403, 10030, "The client has no access to this restaurant")
         try:
-            return self._answer(request, guid, outlet)
+            return self._write_shift(request, guid, outlet) if writes else self._answer(request, guid, outlet)
         except ValueError as refused:
             return error(400, 10025, str(refused))
 
@@ -669,6 +673,58 @@ class ToastSandbox(Sandbox):
                 if punch.employee.outlet is outlet and punch.known_at <= now and start <= punch.known_at < end
             ]
         )
+
+    def _find_shifts(self, request: Request, guid: str, _: SimOutlet) -> Response:
+        """Shifts that lie within a period, in no order."""
+        start, end = moment_of(request.arg("startDate")), moment_of(request.arg("endDate"))
+        if end - start > LONGEST_LABOR_WINDOW:
+            raise ValueError("the time period must not be longer than one month")
+        with self.lock:
+            return json_response(
+                [
+                    shift
+                    for shift in reversed(self.shifts.values())
+                    if shift["restaurant"] == guid
+                    and moment_of(shift["inDate"]) >= start
+                    and moment_of(shift["outDate"]) < end
+                ]
+            )
+
+    def _write_shift(self, request: Request, guid: str, outlet: SimOutlet) -> Response:
+        """Create a shift, or replace one as a whole. The same external id may come twice: no document forbids it."""
+        told = request.json()
+        people = {self._employee(guid, person)["guid"] for person in self.company.employees if person.outlet is outlet}
+        jobs = {guid_of("job", guid, person.job_title) for person in self.company.employees if person.outlet is outlet}
+        if told["employeeReference"]["guid"] not in people or told["jobReference"]["guid"] not in jobs:
+            return error(400, 10025, "Unknown employee or job")
+        if moment_of(told["outDate"]) <= moment_of(told["inDate"]):
+            return error(400, 10025, "outDate must be after inDate")
+        changed = stamp(self.clock.now())
+        with self.lock:
+            if request.method == "POST":
+                number = guid_of("shift", guid, len(self.shifts))
+                made = {"guid": number, "createdDate": changed, "restaurant": guid, "deleted": False}
+                made |= {"externalId": told.get("externalId"), "deletedDate": EPOCH}
+            else:
+                number = request.path.rpartition("/")[2]
+                if "externalId" in told:
+                    return error(400, 10025, "externalId is not allowed")
+                if number not in self.shifts:
+                    return error(404, 10022, "Not found")
+                made = {name: self.shifts[number][name] for name in ("guid", "createdDate", "restaurant", "deleted")}
+                made |= {name: self.shifts[number][name] for name in ("externalId", "deletedDate")}
+            written = ("employeeReference", "jobReference", "inDate", "outDate", "scheduleConfig")
+            shift = {
+                **made,
+                "entityType": "Shift",
+                "modifiedDate": changed,
+                **{name: told.get(name) for name in written},
+            }
+            old = self.shifts.get(number, {})
+            if any(shift[name] != old.get(name) for name in written):
+                self.shift_changes.append((request.method, number, f"{shift['inDate']}/{shift['outDate']}"))
+            self.shifts[number] = shift
+        return json_response(shift)
 
     def _time_entry(self, guid: str, punch: SimPunch) -> Row:
         regular = min(punch.hours, NORMAL_HOURS)
