@@ -69,10 +69,14 @@ class Platform:
             if item.vendor == vendor and item.enabled and self.region in ("", item.region)
         ]
 
-    def client(self, integration_id: str, sleep: Callable[[float], None] = time.sleep) -> ApiClient:
-        """An API client with the integration's credentials, limits, breaker and audit."""
+    def client(
+        self, integration_id: str, sleep: Callable[[float], None] = time.sleep, api: Connector | None = None
+    ) -> ApiClient:
+        """An API client with the integration's credentials, limits, breaker and audit; of another `api` of the vendor
+        than the one that its connector reads, if told. Raises AccessError for a missing credential.
+        """
         integration = self.config.integration(integration_id)
-        declared = connector(integration.vendor)
+        declared = api or connector(integration.vendor)
         limit = replace(
             declared.limit,
             per_second=integration.per_second or declared.limit.per_second,

@@ -223,11 +223,15 @@ class OAuth:
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """That a till takes prices or schedules; `target` makes its writer from a client and the integration's settings."""
+    """That a till takes prices or schedules; `target` makes its writer from a client and the integration's settings.
+
+    `api` is how to talk to it where that is another API than the one that is read, with credentials of its own.
+    """
 
     kind: Literal["prices", "schedules"]  # of ingestion.core.writes.WriteKind
     target: Callable[[ApiClient, Mapping[str, str]], WriteTarget]
     evidence: Evidence
+    api: Connector | None = None
 
 
 @dataclass(frozen=True, slots=True)

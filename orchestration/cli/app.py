@@ -278,6 +278,8 @@ def credentials_set(
     if connector.webhooks is not None:
         name = connector.webhooks.authentic.secret
         values[name] = typer.prompt(f"{name} (empty for none)", hide_input=True, default="", show_default=False)
+    for name in [name for writer in connector.writers if writer.api for name in writer.api.credential_fields]:
+        values[name] = typer.prompt(f"{name} (empty for none)", hide_input=True, default="", show_default=False)
     platform.ops.set_credentials(integration_id, values, who=who)
     console.print(f"stored {len(values)} credentials of {integration_id}")
 

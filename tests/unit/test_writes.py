@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from ingestion.core import writes
 from ingestion.core.config import ConfigError
+from ingestion.core.errors import AccessError
 from ingestion.core.ops.db import connect, migrate
 from ingestion.core.ops.leases import LeaseHeldError, lease
 from ingestion.core.outbox import Status, history
@@ -30,13 +31,12 @@ from orchestration.cli.app import app
 from tests.stand import Stand, company
 
 PRICES, SCHEDULES = WriteKind.PRICES, WriteKind.SCHEDULES
-FAULTS = {PRICES: 100, SCHEDULES: 40}
+FAULTS = {PRICES: 100, SCHEDULES: 20}
 ROUNDS = 60  # bound of the runs until every fault has struck and every change is there
+# A reset tells as little as a time-out does, and no busy machine can take one for the other.
 WRITE_FAULTS = (
     FaultKind.RESET_BEFORE_COMMIT,
     FaultKind.RESET_AFTER_COMMIT,
-    FaultKind.TIMEOUT_BEFORE_COMMIT,
-    FaultKind.TIMEOUT_AFTER_COMMIT,
     FaultKind.THROTTLE,
     FaultKind.ERROR,
     FaultKind.MALFORMED_JSON,
@@ -309,6 +309,7 @@ def test_a_price_that_changed_at_the_till_is_not_overwritten(desk: Desk) -> None
     assert (waits.status, waits.old, waits.approved_by) == (Status.PLANNED, str(old + 100), "")
     assert desk.incidents() == [f"prices:moka-nki:{change.reference}"]
     assert desk.send().waiting == [change.reference]
+    assert desk.incidents() == [f"prices:moka-nki:{change.reference}"]
     writes.approve(desk.platform.ops, change.reference, "Budi", PRICES)
     assert desk.send().confirmed == [change.reference]
     assert desk.sandbox.price_changes == [(source, sku, old + 100, old + 500)]
@@ -407,12 +408,32 @@ def test_two_runs_to_one_account_do_not_mix(desk: Desk) -> None:
         desk.send()
 
 
+def test_an_outlet_that_is_down_keeps_no_other_back(tmp_path: Path, empty_ops: bytes) -> None:
+    """Catches: healthy tills that wait for a dead one, night after night; tries without an end."""
+    (tmp_path / "ops.db").write_bytes(empty_ops)
+    with Stand.open(tmp_path, ["moka"], company(outlets=4, days=2), days=2) as stand:
+        desk = Desk(stand, PRICES)
+        entity = stand.company.outlets[0].entity.entity_id
+        account = desk.platform.config.integration("moka-nki").outlets
+        assert len(account) == 2
+        (dead, ours), (other, _) = account.items()
+        sku = skus(desk, ours)[0]
+        old = desk.sandbox.price(dead, sku)
+        desk.submit(f"entity:{entity},{sku},{old + 700},IDR,")
+        down = Fault(kind=FaultKind.RESET_BEFORE_COMMIT, method="GET", path=f"*/{dead}/items*", count=None)
+        desk.faults.add(down)
+        desk.send()
+        assert sorted(desk.statuses()) == ["confirmed", "failed"]
+        assert (desk.sandbox.price(dead, sku), desk.sandbox.price(other, sku)) == (old, old + 700)
+        assert len(desk.slept) < 30
+
+
 @pytest.mark.parametrize("fault", [FaultKind.TIMEOUT_AFTER_COMMIT, FaultKind.TIMEOUT_BEFORE_COMMIT])
 def test_an_uncertain_answer_is_resolved_by_reading_and_never_sent_blindly(desk: Desk, fault: FaultKind) -> None:
     """Catches: a price sent again although it was there; one given up although it was not."""
     source, ours = outlet_of(desk)
     sku = skus(desk, ours)[0]
-    desk.stand.set_timeout(0.3)
+    desk.stand.set_timeout(1)
     old = desk.sandbox.price(source, sku)
     desk.submit(f"{ours},{sku},{old + 500},IDR,")
     desk.faults.add(Fault(kind=fault, method="PUT"))
@@ -448,6 +469,38 @@ def test_a_run_that_died_after_the_call_sends_nothing_twice(desk: Desk) -> None:
     assert desk.statuses() == ["sending"]
     result = desk.send()
     assert (result.confirmed, desk.writings()) == ([change.reference], 1)
+
+
+def test_simphony_takes_prices_through_another_api_and_account(tmp_path: Path, empty_ops: bytes) -> None:
+    """Catches: the reading account used for writing, the price of every level or location changed, a second call after
+    a lost answer, an inherited price written where it would change everywhere.
+    """
+    (tmp_path / "ops.db").write_bytes(empty_ops)
+    made = company(outlets=2, days=2, pos=("oracle-micros",))
+    with Stand.open(tmp_path, ["oracle-micros"], made, days=2) as stand:
+        desk = Desk(stand, PRICES)
+        source, ours = outlet_of(desk)
+        first, second, third = skus(desk, ours)[:3]
+        old = {sku: desk.sandbox.price(source, sku) for sku in (first, second, third)}
+        rows = [f"{ours},{sku},{price + 500},IDR," for sku, price in old.items()]
+        changes = desk.submit(*rows, approve=False)
+        desk.sandbox.set_price(source, third, old[third] + 100)
+        stand.set_timeout(1)
+        desk.faults.add(Fault(kind=FaultKind.TIMEOUT_AFTER_COMMIT, method="POST", path="*update*"))
+        writes.approve(desk.platform.ops, changes[0].submission, "Budi", PRICES)
+        result = desk.send()
+        assert sorted(result.confirmed) == sorted(change.reference for change in changes[:2])
+        assert list(result.drifted) == [changes[2].reference]
+        assert desk.sandbox.price_changes == [(source, sku, old[sku], old[sku] + 500) for sku in (first, second)]
+        (unknown,) = desk.preview(f"{ours},NOPE,25000,IDR,")
+        assert unknown.refusal == "sku: the enterprise has no menu items 'NOPE'"
+        accounts = writes.accounts(desk.platform, PRICES)
+        credentials = desk.sandbox.credentials() | {"ccapi_password": ""}
+        for account in accounts:
+            desk.platform.ops.set_credentials(account, credentials, who="test")
+        with pytest.raises(AccessError, match="ccapi_password"):
+            desk.preview(f"{ours},{first},25000,IDR,")
+        assert not stand.running.errors("oracle-micros")
 
 
 # Schedules
@@ -512,7 +565,7 @@ def test_a_shift_that_cannot_be_meant_is_refused(rota: Desk) -> None:
         f"{employee},{day}T17:00:00+07:00,{day}T09:00:00+07:00,": "end: is not after start",
         f"{employee},{day}T01:00:00+07:00,{day}T23:00:00+07:00,": "end: the shift is longer than 16 hours",
         f"{employee},2020-01-01T09:00:00+07:00,2020-01-01T17:00:00+07:00,": "start: is over",
-        f"99999999,{day}T09:00:00+07:00,{day}T17:00:00+07:00,": "employee: the restaurant has no '99999999'",
+        f"99999999,{day}T09:00:00+07:00,{day}T17:00:00+07:00,": "employee: the restaurant has no employees by this id",
         f"{employee},{day}T09:00:00+07:00,{day}T17:00:00+07:00,Astronaut": "job: must name one of",
     }
     for cells, words in refused.items():
@@ -536,13 +589,13 @@ def test_faults_without_end_and_each_change_took_effect_once(kind: WriteKind, re
     desk: Desk = request.getfixturevalue("desk" if kind is PRICES else "rota")
     chance = random.Random(f"faults of {kind}")
     source, ours = outlet_of(desk)
-    desk.stand.set_timeout(0.06)
+    desk.stand.set_timeout(20)
     if kind is PRICES:
-        wanted = {sku: desk.sandbox.price(source, sku) for sku in skus(desk, ours)[:25]}
+        wanted = {sku: desk.sandbox.price(source, sku) for sku in skus(desk, ours)[:20]}
         wanted = {sku: price * 110 // 100 + 1 for sku, price in wanted.items()}
         changes = desk.submit(*(f"{ours},{sku},{price},IDR," for sku, price in wanted.items()))
     else:
-        changes = desk.submit(*(shift(desk, 2 + n % 10, number=n // 10) for n in range(25)))
+        changes = desk.submit(*(shift(desk, 2 + n) for n in range(10)))
     for number in range(FAULTS[kind] // 2):
         every = {"count": 1, "after": chance.randint(0, 1)}
         path = "*/items*" if kind is PRICES else "*/shifts*"

@@ -30,8 +30,11 @@ def writer_of(
     writer = platform.connector(integration_id).writer(kind)
     if writer is None:
         raise ConfigError(f"{integration_id}: its tills take no {kind}")
-    client = platform.client(integration_id, sleep)
-    return writer.target(client, client.settings)
+    try:
+        client = platform.client(integration_id, sleep, writer.api)
+        return writer.target(client, client.settings)
+    except KeyError as error:
+        raise ConfigError(f"integrations.yaml: {integration_id} needs the setting {error} to write {kind}") from error
 
 
 def send_changes(

@@ -14,9 +14,8 @@ from ingestion.core.ops.models import AuditEntry, OutboxChange
 from ingestion.core.ops.store import Ops
 from ingestion.core.outbox.content import reference_of
 from ingestion.core.outbox.states import OPEN, SENDABLE, BookError, Status, move, note
-from ingestion.core.writes.change import Change, Difference, Held, WriteKind, same_thing
+from ingestion.core.writes.change import Change, Difference, Held, WriteKind, same_thing, shift_times
 
-PREFIXES = {WriteKind.PRICES: "PRC", WriteKind.SCHEDULES: "SHF"}
 COLUMNS = tuple(Change.__dataclass_fields__)
 
 
@@ -231,15 +230,14 @@ def _add(session: Session, difference: Difference, submission: str, who: str, no
         str(difference.valid_from),
         wanted,
     )
-    subject = difference.wish.subject
     row = OutboxChange(
         reference=reference,
-        document_key=f"{PREFIXES[difference.kind]}-{difference.outlet_id}-{subject}-v{version}",
+        document_key=_document_key(difference, version, reference),
         kind=str(difference.kind),
         target=difference.integration_id,
         outlet_id=difference.outlet_id,
         source_outlet_id=difference.source_outlet_id,
-        subject=subject,
+        subject=difference.wish.subject,
         detail=difference.wish.detail,
         version=version,
         record=difference.record,
@@ -263,6 +261,14 @@ def _add(session: Session, difference: Difference, submission: str, who: str, no
         note(session, {reference: difference.by_rule}, "approved", now)
     session.add(AuditEntry(at=now, who=who, action=f"submit {difference.kind}", subject=reference, outcome=_says(row)))
     return _change(row)
+
+
+def _document_key(difference: Difference, version: int, reference: str) -> str:
+    """PRC-JKT-001-KOP-001-v2, or SHF-JKT-001-20260407-7Q2M1X: it stands in alerts, so no employee is in it."""
+    if difference.kind is WriteKind.PRICES:
+        return f"PRC-{difference.outlet_id}-{difference.wish.subject}-v{version}"
+    start, _ = shift_times(difference.wish.value)
+    return f"SHF-{difference.outlet_id}-{start:%Y%m%d}-{reference[-6:]}"
 
 
 def _named(session: Session, reference: str, kind: WriteKind) -> Sequence[OutboxChange]:

@@ -14,7 +14,7 @@ from ingestion.core.failpoints import failpoint
 from ingestion.core.journal import NotSentError, UncertainOutcomeError
 from ingestion.core.ops.leases import HeldLease, lease
 from ingestion.core.ops.store import Ops
-from ingestion.core.outbox.dispatch import BACKOFF, FAILURES_IN_A_ROW, TRIES
+from ingestion.core.outbox.dispatch import BACKOFF, TRIES
 from ingestion.core.outbox.run import LOOK_UP_PAUSES, NO_ANSWER
 from ingestion.core.outbox.states import OPEN, SENDABLE, Problem, Status, tell
 from ingestion.core.writes.book import ChangeBook
@@ -145,23 +145,27 @@ class _Run:
         return statuses
 
     def send_all(self, due: Sequence[Change]) -> None:
-        """Outlet by outlet, some changes between two readings; a change that fails is tried again in a later round."""
+        """In rounds over the outlets, some changes of each after a reading. A change that fails is tried again in a
+        later round, a bounded number of times; an outlet that is down keeps no other back.
+        """
         outlets: dict[str, list[Change]] = defaultdict(list)
         for change in due:
             outlets[change.source_outlet_id].append(change)
-        failures = 0
-        while outlets and failures < FAILURES_IN_A_ROW:
+        troubled = 0  # rounds in a row
+        while outlets:
+            failed = False
             for outlet, changes in list(outlets.items()):
                 batch, rest = _batch(changes)
-                left, failed = self._send_batch(batch)
-                outlets[outlet] = left + rest
-                if not outlets[outlet]:
+                left, trouble = self._send_batch(batch)
+                failed |= trouble
+                if left or rest:
+                    outlets[outlet] = left + rest
+                else:
                     del outlets[outlet]
-                failures = failures + 1 if failed else 0
-                if failed and outlets and failures < FAILURES_IN_A_ROW:
-                    self.sleep(BACKOFF * 2 ** (failures - 1))
-                if failures >= FAILURES_IN_A_ROW:
-                    break
+            troubled = min(troubled + 1, TRIES) if failed else 0
+            if troubled and outlets:
+                self.confirm()  # what got through, before the account's breaker opens on the rest
+                self.sleep(BACKOFF * 2 ** (troubled - 1))
 
     def _send_batch(self, batch: Sequence[Change]) -> tuple[list[Change], bool]:
         """One reading and what may be written after it. Returns what to try again, and whether a call failed."""
@@ -303,7 +307,7 @@ def _report(book: ChangeBook, result: SendResult) -> None:
         elif change.status is Status.FAILED:
             title = f"{change.document_key} is still to be sent: {change.reason}"
             todo = "The next run tries again; see whether the system is up and its access is valid."
-        elif change.reference in result.drifted:
+        elif change.reason and not change.approved_by:  # drifted, in this run or an earlier one
             title, todo = f"{change.document_key}: {change.reason}", f"Look at the new difference, then {who}"
         else:
             continue

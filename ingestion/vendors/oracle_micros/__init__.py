@@ -6,8 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 from ingestion.core.refusals import json_refusal
-from ingestion.core.spec import Category, Connector, Cursor, Evidence, Limit, Scope, Stream, Table
+from ingestion.core.spec import Category, Connector, Cursor, Evidence, Limit, Scope, Stream, Table, Writer
 from ingestion.vendors.oracle_micros import records, transport
+from ingestion.vendors.oracle_micros.prices import CCAPI, MicrosPrices
 
 LOCATION = {"applicationName": "c4", "locRef": "{outlet}"}
 OF_DAY = {**LOCATION, "busDt": "{day}"}
@@ -61,6 +62,7 @@ CONNECTOR = Connector(
     headers={"Accept": "application/json"},
     limit=Limit(per_second=5, concurrent=4, evidence=Evidence.INFERRED),
     business_errors=json_refusal(),
+    writers=(Writer("prices", MicrosPrices, Evidence.INFERRED, api=CCAPI),),
     streams=(
         Stream(
             name="locations",

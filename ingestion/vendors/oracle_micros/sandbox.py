@@ -37,6 +37,9 @@ ORG = "NUSANTARA"
 CLIENT_ID = "c4-sandbox-micros-client"
 USERNAME = "c4-sandbox-micros-user"
 PASSWORD = "c4-sandbox-micros-password"
+CCAPI_USERNAME = "c4-sandbox-ccapi-user"
+CCAPI_PASSWORD = "c4-sandbox-ccapi-password"
+ACCOUNTS = {USERNAME: PASSWORD, CCAPI_USERNAME: CCAPI_PASSWORD}
 CALLBACK = "apiaccount://callback"
 OIDC = "/oidc-provider/v1/oauth2"
 TOKEN_SECONDS = "1209600"
@@ -44,6 +47,7 @@ SERVICE, TIP = 1, 2
 RATELESS = "Outlet Manager"  # paid by the month: the time clock has no hours of this job
 NORMAL_HOURS = Decimal(8)
 DINING_ROOM, COUNTER = 1, 2
+UNITS = 500  # numbers of the hierarchy's units begin there
 SLIP = 3  # checks whose number ends so have an item that was rung twice
 MOVED = 7  # and these were begun on another table
 CONDIMENTS = 9000
@@ -77,7 +81,9 @@ class OracleMicrosSandbox(TillSandbox):
     def __init__(self, company: Company, clock: Clock) -> None:
         super().__init__(company, clock)
         self._sessions: dict[str, str] = {}  # cookie -> challenge
-        self._codes: dict[str, str] = {}  # code -> challenge
+        self._codes: dict[str, tuple[str, str]] = {}  # code -> challenge, account
+        self._changed: dict[tuple[str, str], Decimal] = {}  # location, SKU -> a price that somebody set
+        self.price_changes: list[tuple[str, str, Decimal, Decimal]] = []  # and old and new: writes that took effect
         self._serial = count(1)
         self._staff = {(p.outlet.outlet_id, f"{p.first_name} {p.last_name}"): p.number for p in company.employees}
         platforms = [name for channel, name, *_ in menu.SALES_TYPES if channel == "delivery_platform"]
@@ -116,21 +122,34 @@ class OracleMicrosSandbox(TillSandbox):
         return f"{outlet.number:04d}"
 
     def credentials(self) -> dict[str, str]:
-        return {"username": USERNAME, "password": PASSWORD}
+        return {
+            "username": USERNAME,
+            "password": PASSWORD,
+            "ccapi_username": CCAPI_USERNAME,
+            "ccapi_password": CCAPI_PASSWORD,
+        }
 
     def settings(self, base_url: str) -> dict[str, str]:
-        return {"app_url": base_url, "auth_url": base_url, "org": ORG, "client_id": CLIENT_ID}
+        return {
+            "app_url": base_url,
+            "auth_url": base_url,
+            "ccapi_url": base_url,
+            "org": ORG,
+            "client_id": CLIENT_ID,
+        }
 
     def acts_as(self, request: Request) -> str:
-        return "GET" if request.path.startswith("/bi/") else "POST"
+        return "GET" if request.path.startswith("/bi/") or "/get" in request.path else "POST"
 
     def handle(self, request: Request) -> Response:
         if request.path.startswith(OIDC):
             return self._sign_in(request)
+        if request.path.startswith("/config/sim/v2/"):
+            return self._configure(request)
         _, bi, _, org, operation = (*request.path.split("/"), *[""] * 5)[:5]
         if bi != "bi" or request.method != "POST":
             return problem(405, "Method Not Allowed")
-        if self.holder(request) is None:
+        if self.holder(request) != USERNAME:
             return problem(401, "Unauthorized")
         if org != ORG:
             return problem(403, "The token is of another organization", 33102)
@@ -198,10 +217,11 @@ class OracleMicrosSandbox(TillSandbox):
         session = request.headers.get("Cookie", "").removeprefix("OIDC_SESSION=")
         if session not in self._sessions:
             return json_response({"message": "no session", "code": 400}, 400)
-        if form != {"username": USERNAME, "password": PASSWORD, "orgname": ORG}:
+        name = form.get("username", "")
+        if form != {"username": name, "password": ACCOUNTS.get(name), "orgname": ORG}:
             return json_response({"message": "Invalid credentials", "code": 401}, 401)
         code = f"c4-sandbox-code-{next(self._serial)}"
-        self._codes[code] = self._sessions.pop(session)
+        self._codes[code] = self._sessions.pop(session), name
         return json_response({"success": True, "nextOp": "redirect", "redirectUrl": f"{CALLBACK}?code={code}"})
 
     def _token(self, form: dict[str, str]) -> Response:
@@ -211,11 +231,86 @@ class OracleMicrosSandbox(TillSandbox):
         digest = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
         wanted = {"grant_type": "authorization_code", "client_id": CLIENT_ID, "scope": "openid"}
         right = all(form.get(name) == value for name, value in wanted.items()) and 43 <= len(verifier) <= 128
-        if not right or self._codes.pop(form.get("code", ""), None) != digest:
+        challenge, name = self._codes.pop(form.get("code", ""), ("", ""))
+        if not right or challenge != digest:
             return json_response({"error": "invalid_grant"}, 400)
-        token = self.grant(USERNAME)
+        token = self.grant(name)
         told = {"access_token": f"access-{token}", "id_token": token, "refresh_token": f"refresh-{token}"}
         return json_response({**told, "token_type": "Bearer", "expires_in": TOKEN_SECONDS})
+
+    # Configuration and content: another API, another account
+
+    def price(self, key: str, sku: str) -> Decimal:
+        """What the location's tills ask for a SKU."""
+        product = next(product for product in self.company.menu(self.tills[key]) if product.sku == sku)
+        return self._changed.get((key, sku), product.price)
+
+    def set_price(self, key: str, sku: str, price: Decimal) -> None:
+        """Somebody changes a price in the back office."""
+        with self.lock:
+            self._changed[key, sku] = price
+
+    def _configure(self, request: Request) -> Response:
+        if self.holder(request) != CCAPI_USERNAME:
+            return problem(401, "Unauthorized")
+        if request.method != "POST":
+            return problem(405, "Method Not Allowed")
+        operation, asked = request.path.removeprefix("/config/sim/v2/"), request.json()
+        with self.lock:
+            if operation == "menuItems/updateMenuItemPrices":
+                outcomes = [self._update_price(row) for row in asked]
+                return json_response(outcomes, 207 if any(outcome["errors"] for outcome in outcomes) else 200)
+            rows = self._configured(operation, asked.get("searchCriteria", ""))
+        if rows is None:
+            return problem(404, "Not Found")
+        offset, limit = asked["offset"], asked["limit"]
+        shown = rows[offset : offset + limit]
+        told = {"offset": offset, "limit": limit, "count": len(shown), "totalResults": len(rows)}
+        return json_response({"items": shown, **told, "hasMore": offset + limit < len(rows)})
+
+    def _configured(self, operation: str, criteria: str) -> list[Row] | None:
+        units = {UNITS + outlet.number: key for key, outlet in self.tills.items()}
+        if operation == "hierarchy/getLocations":
+            return [
+                {"hierUnitId": unit, "objectNum": unit, "name": self.tills[key].name, "locRef": key}
+                for unit, key in units.items()
+            ]
+        products = {product.number: product for outlet in self.tills.values() for product in self.company.menu(outlet)}
+        if operation == "menuItems/getMenuItemMasters":
+            return [
+                {"menuItemMasterId": 7000 + number, "objectNum": number, "name": product.name}
+                | {"externalReference1": product.sku, "externalReference2": None}
+                for number, product in products.items()
+            ]
+        if operation != "menuItems/getMenuItemPrices":
+            return None
+        return [
+            {
+                "hierUnitId": unit,
+                "menuItemPriceId": unit * 10_000 + product.number * 10 + level,
+                "menuItemMasterObjNum": product.number,
+                "defSequenceNum": 1,
+                "priceSequenceNum": level,
+                "price": self.price(key, product.sku) * share,
+            }
+            for unit, key in units.items()
+            if criteria in ("", f"where equals(hierUnitId,{unit})")
+            for product in self.company.menu(self.tills[key])
+            for level, share in ((1, Decimal(1)), (2, Decimal("0.8")))
+        ]
+
+    def _update_price(self, row: Row) -> Row:
+        key = next((key for key, outlet in self.tills.items() if UNITS + outlet.number == row["hierUnitId"]), None)
+        menu_of = {product.number: product for product in self.company.menu(self.tills[key])} if key else {}
+        product = menu_of.get(row["menuItemMasterObjNum"])
+        if key is None or product is None or (row["defSequenceNum"], row["priceSequenceNum"]) != (1, 1):
+            return {"menuItemPriceId": None, "result": "ERROR", "errors": ["Price record not found"]}
+        old, new = self.price(key, product.sku), Decimal(row["price"])
+        if old != new:
+            self.price_changes.append((key, product.sku, old, new))
+            self._changed[key, product.sku] = new
+        number = row["hierUnitId"] * 10_000 + product.number * 10 + 1
+        return {"menuItemPriceId": number, "result": "SUCCESS", "errors": []}
 
     # Definitions
 
@@ -282,7 +377,7 @@ class OracleMicrosSandbox(TillSandbox):
                 "rvcNum": rvc,
                 "prcLvlNum": level,
                 "prcLvlName": name,
-                "price": product.price * share,
+                "price": self.price(key, product.sku) * share,
                 "effFrDt": None,
                 "effToDt": None,
             }

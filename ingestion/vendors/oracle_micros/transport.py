@@ -62,8 +62,14 @@ class SignIn(TokenAuth):
 
 
 def sign_in(credentials: Mapping[str, str], settings: Mapping[str, str], _: str) -> AuthConfigBase:
-    """An API account's sign-in at `auth_url`, another host than the API's."""
-    return SignIn(settings["auth_url"], settings["client_id"], {**credentials, "orgname": settings["org"]})
+    """The sign-in of the Business Intelligence API's account."""
+    return sign_in_as(credentials["username"], credentials["password"], settings["client_id"], settings)
+
+
+def sign_in_as(username: str, password: str, client_id: str, settings: Mapping[str, str]) -> AuthConfigBase:
+    """An API account's sign-in at `auth_url`, another host than the APIs'."""
+    user = {"username": username, "password": password, "orgname": settings["org"]}
+    return SignIn(settings["auth_url"], client_id, user)
 
 
 def read(context: FetchContext) -> Iterator[Page]:

@@ -152,7 +152,7 @@ def _person(wish: Wish, employees: Sequence[_Employee], jobs: Sequence[_Job]) ->
         if wish.subject in (person.guid, person.external_employee_id) and not person.deleted
     ]
     if len(found) != 1:
-        return Refused(f"employee: the restaurant has {len(found) or 'no'} {wish.subject!r}")
+        return Refused(f"employee: the restaurant has {len(found) or 'no'} employees by this id")
     own = {reference.guid for reference in found[0].job_references}
     live = [job for job in jobs if job.guid in own and not job.deleted]
     wanted = [job for job in live if not wish.detail or wish.detail in (job.guid, job.title, job.code)]
