@@ -1,9 +1,10 @@
-"""When nights run: per region, after the latest cut-off, in the region's own time."""
+"""When nights run: per region, after the latest cut-off, in the region's own time. Once a week what is old goes."""
 
 import os
 
 from dagster import (
     DefaultScheduleStatus,
+    JobDefinition,
     RunRequest,
     ScheduleDefinition,
     ScheduleEvaluationContext,
@@ -21,15 +22,27 @@ def nightly_schedules(settings: Settings, job: UnresolvedAssetJobDefinition) -> 
     return [_schedule(night, job) for night in load_config(settings.config).nights]
 
 
-def _schedule(night: Night, job: UnresolvedAssetJobDefinition) -> ScheduleDefinition:
-    status = DefaultScheduleStatus.RUNNING if os.environ.get("C4_SCHEDULES") == "on" else DefaultScheduleStatus.STOPPED
+def retention_schedule(job: JobDefinition) -> ScheduleDefinition:
+    """Sundays at noon UTC, far from the nights; running where C4_SCHEDULES=on says so. Without a policy it finds
+    nothing to do.
+    """
+    return ScheduleDefinition(
+        name="weekly_retention", job=job, cron_schedule="0 12 * * 0", execution_timezone="UTC", default_status=_status()
+    )
 
+
+def _status() -> DefaultScheduleStatus:
+    is_on = os.environ.get("C4_SCHEDULES") == "on"
+    return DefaultScheduleStatus.RUNNING if is_on else DefaultScheduleStatus.STOPPED
+
+
+def _schedule(night: Night, job: UnresolvedAssetJobDefinition) -> ScheduleDefinition:
     @schedule(
         name=f"nightly_{night.region}",
         job=job,
         cron_schedule=night.cron,
         execution_timezone=night.timezone,
-        default_status=status,
+        default_status=_status(),
         description=f"The night of region {night.region}, {night.cron} {night.timezone}.",
     )
     def nightly(context: ScheduleEvaluationContext) -> RunRequest:

@@ -15,8 +15,8 @@ from assets.transform import DbtBuilder, dbt_builds, posting_assets, published_a
 from ingestion.core.config import load_config
 from ingestion.core.registry import connectors_in_use
 from ingestion.core.settings import Settings
-from orchestration.jobs import nightly_job
-from orchestration.schedules import nightly_schedules
+from orchestration.jobs import backfill_job, nightly_job, retention_job
+from orchestration.schedules import nightly_schedules, retention_schedule
 from orchestration.sensors import all_sensors
 
 
@@ -29,7 +29,7 @@ def build(settings: Settings) -> Definitions:
     transform, close = dbt_builds(settings, vendors)
     exports = export_assets(vendors, [AssetKey(["marts", "journals"]), AssetKey(["marts", "journal_lines"])])
     published = published_asset([*transform.keys, *close.keys], engine)
-    nightly = nightly_job()
+    nightly, retention = nightly_job(), retention_job()
     return Definitions(
         assets=[
             *(vendor_spec(vendor) for vendor in vendors),
@@ -44,8 +44,8 @@ def build(settings: Settings) -> Definitions:
             incidents_asset(after=published.key),
         ],
         asset_checks=operations_checks(),
-        jobs=[nightly],
-        schedules=nightly_schedules(settings, nightly),
+        jobs=[nightly, backfill_job(), retention],
+        schedules=[*nightly_schedules(settings, nightly), retention_schedule(retention)],
         sensors=all_sensors(nightly),
         resources={"platform": PlatformResource(data=str(settings.data)), "builder": DbtBuilder()},
         executor=in_process_executor,

@@ -307,6 +307,32 @@ class WriteRules(msgspec.Struct, frozen=True, kw_only=True):
     approve_schedules: bool = False  # schedules need no person
 
 
+class Kept(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """For how many days batches of the landing zone, and raw rows that no model reads any more, are kept; without a
+    number for ever.
+    """
+
+    landing_days: int | None = None
+    raw_days: int | None = None
+
+    def __post_init__(self) -> None:
+        if min(self.landing_days or 1, self.raw_days or 1) < 1 or 0 in (self.landing_days, self.raw_days):
+            raise ValueError("landing_days and raw_days: must be at least 1; leave them out to keep everything")
+
+
+class Retention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What may be forgotten. A vendor's own entry replaces the default; nothing younger than `correction_days` goes:
+    until then what a vendor changes late still becomes a correction.
+    """
+
+    default: Kept = Kept()
+    vendors: dict[str, Kept] = {}
+    correction_days: int = 62  # the running month and the one before it
+
+    def of(self, vendor: str) -> Kept:
+        return self.vendors.get(vendor, self.default)
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """Everything the company has configured. `tables` has one entry per name in `TABLES`."""
@@ -318,6 +344,7 @@ class Config:
     nights: tuple[Night, ...] = ()
     alert_emails: tuple[str, ...] = ()
     write_rules: WriteRules = field(default_factory=WriteRules)
+    retention: Retention = field(default_factory=Retention)
 
     @property
     def vendors(self) -> frozenset[str]:
@@ -388,6 +415,7 @@ class _Company(msgspec.Struct, frozen=True, kw_only=True):
     nights: tuple[Night, ...] = ()
     alert_emails: tuple[str, ...] = ()
     write_rules: WriteRules = WriteRules()
+    retention: Retention = Retention()
 
 
 class _Integrations(msgspec.Struct, frozen=True, kw_only=True):
@@ -430,6 +458,7 @@ def load_config(folder: Path) -> Config:
         company.nights,
         company.alert_emails,
         company.write_rules,
+        company.retention,
     )
     _check_references(config, places)
     return config
@@ -464,6 +493,9 @@ def _check_references(config: Config, places: Mapping[int, str]) -> None:
             raise ConfigError(
                 f"company.yaml: entity {entity.entity_id}: target: {entity.target!r} is not in integrations.yaml"
             )
+    for vendor in config.retention.vendors:
+        if vendor not in config.vendors:
+            raise ConfigError(f"company.yaml: retention.vendors: {vendor!r} has no account in integrations.yaml")
     for integration in config.integrations:
         place = f"integrations.yaml: {integration.integration_id}"
         if integration_ids.count(integration.integration_id) > 1:

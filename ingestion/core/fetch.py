@@ -35,6 +35,7 @@ class Page:
     kind: str = "page"  # page | file (the original of a dropped file) | rejected (bytes that are no page) | record
     reference: str = ""  # where it lies in landing, when it comes from there
     rows: frozenset[int] | None = None  # only these of its records (from 1), in a replay
+    covers: tuple[date, date] | None = None  # the dates that were asked for; None for what has no window
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ class FetchContext:
 
     def page(self, content: bytes, kind: str = "page", **constants: str) -> Page:
         declared = {name: template.format_map(self.values) for name, template in self.stream.constants.items()}
-        return Page(content, self.scope, declared | constants, kind)
+        return Page(content, self.scope, declared | constants, kind, covers=_covered(self.stream, self.values))
 
     def reject(
         self,
@@ -149,8 +150,40 @@ def plan(
     return Plan(stream, scopes, outlets)
 
 
-def window(settings: Mapping[str, str], since: datetime, until: datetime, outlet: str) -> dict[str, Any]:
-    """The template values of a reading of `[since, until)`."""
+def plan_range(
+    stream: Stream,
+    *,
+    outlets: Mapping[str, ZoneInfo],
+    settings: Mapping[str, str],
+    first: date,
+    last: date,
+    as_of: datetime,
+) -> Plan:
+    """The windows of a backfill of the business dates `first` to `last`, whatever was read before.
+
+    A business date ends at noon of the next calendar day at the latest. Where the vendor takes no end, and where the
+    stream has no window, the reading goes on to `as_of`. A scope whose window is empty asks for nothing.
+    """
+    goes_on = not stream.is_windowed or (stream.cursor is not None and stream.cursor.open_ended)
+    names = [""] if stream.scope is Scope.INTEGRATION else list(outlets)
+    scopes: dict[str, tuple[Mapping[str, Any], ...]] = {}
+    for name in names:
+        zones = [outlets[name]] if name else [*outlets.values()] or [ZoneInfo("UTC")]
+        since = min(datetime.combine(first, time(), zone).astimezone(UTC) for zone in zones)
+        end = max(datetime.combine(last + timedelta(days=1), time(12), zone).astimezone(UTC) for zone in zones)
+        base = window(settings, since, as_of if goes_on else min(end, as_of), name, as_of)
+        if stream.scope is Scope.OUTLET_DAY:
+            days = _days_over(since, min(end, as_of), outlets[name], first)
+            scopes[name] = tuple({**base, "day": day} for day in days if day <= last)
+        else:
+            scopes[name] = (base,) if base["since"] < base["until"] else ()
+    return Plan(stream, scopes, outlets)
+
+
+def window(
+    settings: Mapping[str, str], since: datetime, until: datetime, outlet: str, as_of: datetime | None = None
+) -> dict[str, Any]:
+    """The template values of a reading of `[since, until)` that is made at `as_of`, or at `until`."""
     return {
         **settings,
         "since": since,
@@ -159,6 +192,7 @@ def window(settings: Mapping[str, str], since: datetime, until: datetime, outlet
         "until_epoch": int(until.timestamp()),
         "since_date": since.date(),
         "until_date": until.date(),
+        "as_of": as_of or until,
         "outlet": outlet,
     }
 
@@ -254,7 +288,7 @@ def _fetch_one(
         paginator=stream.paginator() if stream.paginator else None,
         is_json=stream.rows is None,
     ):
-        yield Page(answer.content, scope, constants)
+        yield Page(answer.content, scope, constants, covers=_covered(stream, values))
 
 
 def _drain(context: FetchContext) -> Iterator[Reject]:
@@ -264,6 +298,13 @@ def _drain(context: FetchContext) -> Iterator[Reject]:
 
 def _constants(stream: Stream, values: Mapping[str, Any]) -> dict[str, str]:
     return {name: template.format_map(values) for name, template in stream.constants.items()}
+
+
+def _covered(stream: Stream, values: Mapping[str, Any]) -> tuple[date, date] | None:
+    """The calendar day that was asked for, else the dates (UTC) that the window touches."""
+    if "day" in values:
+        return values["day"], values["day"]
+    return (values["since_date"], values["until_date"]) if stream.is_windowed and "since_date" in values else None
 
 
 def fill(template: Any, values: Mapping[str, Any]) -> Any:

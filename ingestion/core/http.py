@@ -83,13 +83,18 @@ class AlwaysClosed:
 
 
 class Limiter:
-    """A token bucket (one second of burst) and a cap on calls under way; shared by threads."""
+    """A token bucket (one second of burst) and a cap on calls under way; shared by threads.
+
+    `share` pays for calls that the rate allows in so many seconds where other processes call at the same rate, and
+    returns the seconds until they may be made.
+    """
 
     def __init__(
         self,
         limit: Limit,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
+        share: Callable[[float], float] | None = None,
     ) -> None:
         self._rate = limit.per_second
         self._tokens = max(1.0, limit.per_second)
@@ -98,6 +103,9 @@ class Limiter:
         self._lock = threading.Lock()
         self._slots = threading.BoundedSemaphore(limit.concurrent)
         self._sleep = sleep
+        self._share = share
+        self._paid = 0  # calls of the block that was paid for, and when it begins
+        self._begins = 0.0
 
     def __enter__(self) -> None:
         with self._lock:
@@ -106,6 +114,12 @@ class Limiter:
             self._stamp = now
             self._tokens -= 1.0
             wait = max(0.0, -self._tokens / self._rate)
+            if self._share is not None:
+                if not self._paid:
+                    self._paid = max(1, int(self._rate))
+                    self._begins = now + self._share(self._paid / self._rate)
+                self._paid -= 1
+                wait = max(wait, self._begins - now)
         if wait:
             self._sleep(wait)
         self._slots.acquire()
@@ -193,6 +207,7 @@ class ApiClient:
         breaker: Breaker | None = None,
         audit: Callable[[Call], None] = lambda call: None,
         sleep: Callable[[float], None] = time.sleep,
+        share: Callable[[float], float] | None = None,
     ) -> None:
         self.connector = connector
         self.integration_id = integration_id
@@ -200,7 +215,7 @@ class ApiClient:
         self.base_url = settings.get("base_url") or connector.base_url.format_map(settings)
         self.timeout = float(settings.get("timeout", "60"))
         self.limit = limit or connector.limit
-        self._limiter = Limiter(self.limit, sleep)
+        self._limiter = Limiter(self.limit, sleep, share=share)
         self._breaker = breaker or AlwaysClosed()
         self._audit = audit
         self._sleep = sleep

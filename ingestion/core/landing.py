@@ -14,7 +14,7 @@ import struct
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -39,14 +39,17 @@ class LandingError(Exception):
     """A batch cannot be read (cut short, altered, or sealed with another key) or is there already."""
 
 
-class Meta(msgspec.Struct, frozen=True):
-    """What is known of a page besides its bytes. `constants` are the template values that become columns."""
+class Meta(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is known of a page besides its bytes. `constants` are the template values that become columns, `covers` the
+    first and last date that were asked for: None where the stream has no window, and in batches of earlier versions.
+    """
 
     number: int
     scope: str
     # page | record (by itself) | file | rejected | done (the scope of a `replace` stream was read to its end)
     kind: str = "page"
     constants: dict[str, str] = {}
+    covers: tuple[date, date] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +77,18 @@ class Batch:
         self._handle.write(MAGIC)
         return self
 
-    def add(self, content: bytes, scope: str, constants: Mapping[str, str], kind: str = "page") -> str:
+    def add(
+        self,
+        content: bytes,
+        scope: str,
+        constants: Mapping[str, str],
+        kind: str = "page",
+        covers: tuple[date, date] | None = None,
+    ) -> str:
         """Append a page and return its reference."""
         self.pages += 1
         reference = f"{self.name}#{self.pages}"
-        meta = msgspec.json.encode(Meta(self.pages, scope, kind, dict(constants)))
+        meta = msgspec.json.encode(Meta(self.pages, scope, kind, dict(constants), covers))
         self._write(meta, self._compressor.compress(content))
         self.size += len(content)
         return reference
@@ -137,6 +147,21 @@ class LandingZone:
         found = self._fs.glob(f"{self._root}/{slug}/{integration_id}/{stream}/*/*/*/*.pages")
         names = [path[len(self._root) :].lstrip("/") for path in found]
         return sorted(names, key=lambda name: int(name.rsplit("/", 1)[1].removesuffix(".pages")))
+
+    def size(self, name: str) -> int:
+        """The bytes that a batch takes up."""
+        return int(self._fs.info(f"{self._root}/{name}")["size"])
+
+    def remove(self, name: str) -> None:
+        """Delete a batch for good; nothing happens when it is gone already."""
+        if self._fs.exists(f"{self._root}/{name}"):
+            self._fs.rm_file(f"{self._root}/{name}")
+
+    @staticmethod
+    def read_on(name: str) -> date:
+        """The logical date (UTC) of the run that landed a batch."""
+        year, month, day = map(int, name.split("/")[3:6])
+        return date(year, month, day)
 
     def pages(self, name: str) -> Iterator[LandedPage]:
         """Every page of a batch. Raises LandingError when it is cut short or was altered."""

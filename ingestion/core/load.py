@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,11 @@ from ingestion.core.warehouse import destination, write_lock
 
 CHUNK_ROWS = 100_000
 SEQ_PER_RUN = 10**10
+VERSION = "c4_version"  # SQL that orders two deliveries of a record: the vendor's own stamp, and the landed page
+LANDED = (
+    "cast(split_part(split_part(c4_landing, '/', 7), '.', 1) as bigint) * 1000000000"
+    " + cast(split_part(c4_landing, '#', 2) as bigint)"
+)
 DRIFT_PAGES = 3  # pages of a stream and run whose first record is held against its wire type
 
 log = logging.getLogger(__name__)
@@ -95,23 +101,40 @@ class _Chunk:
         return taken
 
 
-def pipeline_name(integration_id: str, *, live: bool = False) -> str:
-    return ("c4_live_" if live else "c4_") + re.sub(r"[^a-z0-9]+", "_", integration_id.lower())
+class Lane(StrEnum):
+    """Loads of one account that may be under way at the same time; each has a dlt pipeline of its own.
+
+    A backfill comes after its time: it leaves out records of which the warehouse has a delivery that was landed later.
+    """
+
+    PULL = ""
+    LIVE = "live_"
+    BACKFILL = "backfill_"
+
+
+def pipeline_name(integration_id: str, lane: Lane = Lane.PULL) -> str:
+    return f"c4_{lane}" + re.sub(r"[^a-z0-9]+", "_", integration_id.lower())
 
 
 class Loader:
     """Loads the pages of one integration. A fresh dlt pipeline and source for each run (dlt mutates both)."""
 
     def __init__(
-        self, settings: Settings, connector: Connector, integration_id: str, hasher: Hasher, *, live: bool = False
+        self,
+        settings: Settings,
+        connector: Connector,
+        integration_id: str,
+        hasher: Hasher,
+        *,
+        lane: Lane = Lane.PULL,
     ) -> None:
-        """`live` is for what was sent to us: its pipeline is another one, so that it can load while a pull is read."""
         self.settings = settings
         self.connector = connector
         self.integration_id = integration_id
         self.hasher = hasher
+        self.lane = lane
         self.pipeline = dlt.pipeline(
-            pipeline_name=pipeline_name(integration_id, live=live),
+            pipeline_name=pipeline_name(integration_id, lane),
             destination=destination(settings),
             dataset_name=connector.dataset,
             pipelines_dir=str(settings.data / "dlt"),
@@ -249,7 +272,7 @@ class Loader:
             for name, table in tables.items():
                 result.rows[name] = result.rows.get(name, 0) + table.num_rows
             if watch and tables:
-                keys = _keys(tables[stream.root.name], stream.root.key)
+                keys = record_keys(tables[stream.root.name], stream.root.key)
                 result.loaded_keys = (result.loaded_keys or set()) | (watch & keys)
             chunk.add(tables)
             if chunk.rows >= CHUNK_ROWS:
@@ -270,7 +293,9 @@ class Loader:
                     if isinstance(event, Page):
                         reference = event.reference
                         if landing is not None:
-                            reference = landing.add(event.content, event.scope, event.constants, event.kind)
+                            reference = landing.add(
+                                event.content, event.scope, event.constants, event.kind, event.covers
+                            )
                         tables = decode(event, reference)
                         progress.advance(self.integration_id, stream.name, pages=1)
                         if by_scope:
@@ -315,21 +340,26 @@ class Loader:
             keys["columns"] = {"c4_version": {"name": "c4_version", "dedup_sort": "desc"}}
         else:
             keys["merge_key"] = ["integration_id", *(f"root_{name}" for name in stream.root.key)]
-        if stream.root.version and stream.write == "merge":
-            disposition["source_filter"] = self._not_outdated(stream, table)
+        orders = [VERSION] if stream.root.version else []
+        if self.lane is Lane.BACKFILL:
+            orders.append(LANDED)
+        if orders and stream.write == "merge":
+            disposition["source_filter"] = " and ".join(self._not_outdated(stream, table, order) for order in orders)
         return dlt.mark.make_hints(table_name=table.name, write_disposition=disposition, **keys)
 
-    def _not_outdated(self, stream: Stream, table: Table) -> str:
-        """SQL that leaves out deliveries of records whose root the warehouse has in a newer version."""
+    def _not_outdated(self, stream: Stream, table: Table, order: str) -> str:
+        """SQL that leaves out deliveries of records whose root the warehouse has from later on by `order`."""
         dataset, root = self.connector.dataset, stream.root
         prefix = "" if table is root else "root_"
         names = {"integration_id": "integration_id", **{f"{prefix}{name}": name for name in root.key}}
         key = ", ".join(f'"{name}"' for name in names)
-        staged = f'(select {key}, max(c4_version) as version from {dataset}_staging."{table.name}" group by {key})'  # noqa: S608
-        same = " and ".join(f'present."{theirs}" = staged."{name}"' for name, theirs in names.items())
-        newer = f'{dataset}."{root.name}" as present join {staged} as staged on {same}'
+        staged = f'(select {key}, max({order}) as latest from {dataset}_staging."{table.name}" group by {key})'  # noqa: S608
+        same = " and ".join(f'present."{other}" = staged."{name}"' for name, other in names.items())
+        theirs = ", ".join(f'"{name}"' for name in names.values())
+        present = f'(select {theirs}, {order} as latest from {dataset}."{root.name}")'  # noqa: S608
+        newer = f"{present} as present join {staged} as staged on {same}"
         outdated = ", ".join(f'staged."{name}"' for name in names)
-        return f"({key}) not in (select {outdated} from {newer} and present.c4_version > staged.version)"  # noqa: S608
+        return f"({key}) not in (select {outdated} from {newer} and present.latest > staged.latest)"  # noqa: S608
 
     def _delete_replaced(self, results: Iterable[StreamResult]) -> None:
         """Delete what a `replace` stream's scope held before it was read to the end again. A process that dies before
@@ -365,9 +395,10 @@ class _nowhere:
         return None
 
 
-def _keys(table: pa.Table, key: tuple[str, ...]) -> set[str]:
+def record_keys(table: pa.Table, key: tuple[str, ...]) -> set[str]:
+    """The keys of a root table's rows, as rejects name them."""
     columns = [table.column(name).to_pylist() for name in key]
     return {"/".join(str(value) for value in row) for row in zip(*columns, strict=True)}
 
 
-__all__ = ["Loader", "StreamResult", "pipeline_name", "raw_schema"]
+__all__ = ["Lane", "Loader", "StreamResult", "pipeline_name", "raw_schema", "record_keys"]

@@ -70,17 +70,23 @@ class Platform:
         ]
 
     def client(
-        self, integration_id: str, sleep: Callable[[float], None] = time.sleep, api: Connector | None = None
+        self,
+        integration_id: str,
+        sleep: Callable[[float], None] = time.sleep,
+        api: Connector | None = None,
+        *,
+        concurrent: int | None = None,
     ) -> ApiClient:
         """An API client with the integration's credentials, limits, breaker and audit; of another `api` of the vendor
-        than the one that its connector reads, if told. Raises AccessError for a missing credential.
+        than the one that its connector reads, if told. The rate is shared with every other client of the account, in
+        whatever process; `concurrent` is for one that is to stand back. Raises AccessError for a missing credential.
         """
         integration = self.config.integration(integration_id)
         declared = api or connector(integration.vendor)
         limit = replace(
             declared.limit,
             per_second=integration.per_second or declared.limit.per_second,
-            concurrent=integration.concurrent or declared.limit.concurrent,
+            concurrent=concurrent or integration.concurrent or declared.limit.concurrent,
         )
         credentials = RotatingCredentials(self.ops, integration_id)
         missing = [name for name in declared.credential_fields if not credentials.get(name)]
@@ -94,6 +100,7 @@ class Platform:
             limit=limit,
             breaker=self.ops.breaker(integration_id),
             audit=self.ops.audit_call,
+            share=self.ops.allowance(integration_id),
             sleep=sleep,
         )
 

@@ -72,10 +72,12 @@ class Cursor:
 
     `since` is the end of the last committed window less `lookback`; both reach the request through `{since}` and
     `{until}` (aware UTC datetimes; format them as the vendor wants, e.g. `{since:%Y-%m-%dT%H:%M:%S}`, or
-    `{since_epoch}`, `{until_epoch}` for epoch seconds).
+    `{since_epoch}`, `{until_epoch}` for epoch seconds). `open_ended`: the vendor takes no end, so that every reading
+    goes on to the moment of reading, and a long range is not read in slices.
     """
 
     lookback: timedelta = timedelta(days=1)
+    open_ended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,8 @@ class Stream:
     """One readable resource of a vendor.
 
     `path`, `params`, `headers` and `body` are templates over: since, until, since_epoch, until_epoch, since_date,
-    until_date, outlet (the vendor's own outlet id), day (a date), and every key of the integration's `settings`.
+    until_date, as_of (when the reading is made; in a backfill `until` lies before it), outlet (the vendor's own outlet
+    id), day (a date), and every key of the integration's `settings`.
     `records` is the dotted path of the record list inside a JSON page ("" when the page itself is the list, and
     a path that ends at an object makes that object the only record). `rows` replaces it for odd formats: it takes
     the page's bytes and yields the bytes of one JSON record each. `fetch` replaces the request loop altogether.
@@ -115,6 +118,11 @@ class Stream:
     @property
     def root(self) -> Table:
         return self.tables[0]
+
+    @property
+    def is_windowed(self) -> bool:
+        """Whether a reading covers a range of time; else it is whole each time, as of menus and charts of accounts."""
+        return self.cursor is not None or self.scope is Scope.OUTLET_DAY
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Sync one integration from its API, load what it sent to us, or replay it from the landing zone, and write it down.
+"""Sync one integration from its API, load what it sent to us, or load a range again, and write it down.
 
 A failing integration, stream or outlet never stops the others: what failed is recorded, its cursor stays, and the
 next run reads it again.
@@ -7,16 +7,16 @@ next run reads it again.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from ingestion.core import fetch, files
 from ingestion.core.config import Integration
 from ingestion.core.errors import ApiError
-from ingestion.core.landing import Batch
-from ingestion.core.load import Loader, StreamResult
+from ingestion.core.landing import Batch, Meta
+from ingestion.core.load import Lane, Loader, StreamResult
 from ingestion.core.platform import Platform
 from ingestion.core.records import Reject
 from ingestion.core.spec import Connector, Stream
@@ -100,6 +100,58 @@ def sync(
     return report
 
 
+def read_range(
+    platform: Platform,
+    integration_id: str,
+    first: date,
+    last: date,
+    *,
+    only: Iterable[str],
+    outlets: Collection[str] = (),
+    sleep: Callable[[float], None] = time.sleep,
+) -> SyncReport:
+    """Read streams from the API for the business dates `first` to `last`, of some outlets (the vendor's ids) or all.
+
+    Cursors and watermarks do not move, and the run is not among `sync_runs` of `raw_c4`. It may be under way beside a
+    pull of the account: one call at a time, within the same limit. Raises what `Loader` raises.
+    """
+    integration = platform.config.integration(integration_id)
+    connector = platform.connector(integration_id)
+    streams = _chosen(connector, only)
+    zones = {name: zone for name, zone in platform.zones(integration).items() if not outlets or name in outlets}
+    file_ledger = files.FileLedger.open(platform.ops.sessions, integration_id)
+
+    with _recorded(platform, integration_id, streams, is_pull=False) as report:
+        try:
+            client = platform.client(integration_id, sleep, concurrent=1)
+            loader = Loader(platform.settings, connector, integration_id, platform.hasher, lane=Lane.BACKFILL)
+            loader.prepare()
+
+            def events(stream: Stream, _: Mapping[str, str]) -> Iterator[fetch.Event]:
+                planned = fetch.plan_range(
+                    stream,
+                    outlets=zones,
+                    settings=_values(platform, integration),
+                    first=first,
+                    last=last,
+                    as_of=platform.settings.as_of,
+                )
+                return fetch.fetch(client, planned, file_ledger)
+
+            report.streams = loader.run(
+                streams,
+                events,
+                _batches(platform, report),
+                run_id=report.run_id,
+                until=None,
+                watch_keys=platform.ops.open_reject_keys(integration_id),
+            )
+            report.files = file_ledger.finished(stream.name for stream in connector.streams)
+        except ApiError as error:
+            report.error = str(error)
+    return report
+
+
 @dataclass(frozen=True, slots=True)
 class Sent:
     """What a vendor sent us for one stream: whole records (pages of kind `record`), and outlets whose window is to be
@@ -143,7 +195,7 @@ def deliver(
             yield from fetch.fetch(client, fetch.Plan(stream, scopes, zones))
 
     streams = _chosen(connector, sent)
-    loader = Loader(platform.settings, connector, integration_id, platform.hasher, live=True)
+    loader = Loader(platform.settings, connector, integration_id, platform.hasher, lane=Lane.LIVE)
     loader.prepare()
     begin()
     with _recorded(platform, integration_id, streams, replay=True, is_pull=False) as report:
@@ -176,12 +228,14 @@ def replay(
     only: Iterable[str] | None = None,
     batches: Iterable[str] | None = None,
     picks: Mapping[str, Pick] | None = None,
+    wanted: Callable[[Meta], bool] = lambda _: True,
+    lane: Lane = Lane.PULL,
 ) -> SyncReport:
     """Load landed pages again, with today's declarations and no API call.
 
-    `batches` limits it to some batch files, `picks` to parts of some pages (by their reference, `batch#number`).
-    Cursors and watermarks do not move. Pages are read oldest first, so the newest delivery of a
-    record wins as it did when it came.
+    `batches` limits it to some batch files, `wanted` to some pages, `picks` to parts of some pages (by their reference,
+    `batch#number`). Cursors and watermarks do not move. Pages are read oldest first, so the newest delivery of a
+    record wins as it did when it came; in the lane of backfills also against what was landed later and is not replayed.
     """
     connector = platform.connector(integration_id)
     streams = _chosen(connector, only)
@@ -194,7 +248,7 @@ def replay(
             if chosen is not None and name not in chosen:
                 continue
             for page in platform.landing.pages(name):
-                if picks is not None and page.reference not in picks:
+                if (picks is not None and page.reference not in picks) or not wanted(page.meta):
                     continue
                 if page.meta.kind == "done":
                     yield fetch.ScopeDone(page.meta.scope)
@@ -207,8 +261,9 @@ def replay(
                     kind = "page"
                 yield fetch.Page(content, page.meta.scope, page.meta.constants, kind, page.reference, rows)
 
-    with _recorded(platform, integration_id, streams, replay=True) as report:
-        loader = Loader(platform.settings, connector, integration_id, platform.hasher)
+    is_pull = lane is Lane.PULL
+    with _recorded(platform, integration_id, streams, replay=True, is_pull=is_pull) as report:
+        loader = Loader(platform.settings, connector, integration_id, platform.hasher, lane=lane)
         loader.prepare()
         report.streams = loader.run(
             streams,
@@ -293,4 +348,4 @@ def _record(
         ledger.finish(report.status, datetime.now(UTC))
 
 
-__all__ = ["Pick", "Reject", "Sent", "SyncReport", "deliver", "replay", "sync"]
+__all__ = ["Pick", "Reject", "Sent", "SyncReport", "deliver", "read_range", "replay", "sync"]

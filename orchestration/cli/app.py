@@ -240,6 +240,40 @@ def backup(folder: Annotated[Path, typer.Argument(file_okay=False, help="A new o
 
 
 @app.command()
+def backfill(
+    first: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="The first business date.")],
+    last: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="The last business date.")],
+    integration: Annotated[str, typer.Argument(help="The account.")] = "",
+    vendor: Annotated[str, typer.Option(help="Instead of an account: every enabled one of this vendor.")] = "",
+    outlet: Annotated[str, typer.Option(help="Only this outlet, by our id.")] = "",
+    source: Annotated[str, typer.Option(help="api, or landing: what reached us before, without a call.")] = "api",
+    streams: Annotated[str, typer.Option(help="Only these streams, with commas between.")] = "",
+    days: Annotated[int, typer.Option(min=1, help="Business dates that are read and loaded at a time.")] = 7,
+    build: Annotated[bool, typer.Option("--build", help="Build and publish the marts at the end.")] = False,
+    who: Annotated[str, typer.Option("--by", help="Who does it; kept in the audit log.")] = os.environ.get("USER", ""),
+    as_json: AsJson = False,
+) -> None:
+    """Read a range of business dates again while nights go on. The same command goes on where a killed one was."""
+    from ingestion.core.ops.backfills import Asked
+    from orchestration.cli.backfill import run_backfill
+
+    asked = Asked(integration, source, first.date(), last.date(), outlet, streams, days)
+    raise typer.Exit(run_backfill(Settings.load(), asked, vendor=vendor, who=who, build=build, as_json=as_json))
+
+
+@app.command()
+def retention(
+    apply: Annotated[bool, typer.Option("--apply", help="Delete it; without this it is only shown.")] = False,
+    who: Annotated[str, typer.Option("--by", help="Who does it; kept in the audit log.")] = os.environ.get("USER", ""),
+    as_json: AsJson = False,
+) -> None:
+    """What the policy of company.yaml lets go of the landing zone and the raw tables, and what stays, and why."""
+    from orchestration.cli.retention import run_retention
+
+    run_retention(Settings.load(), apply=apply, who=who, as_json=as_json)
+
+
+@app.command()
 def restore(
     folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="What `c4 backup` wrote.")],
     who: Annotated[str, typer.Option("--by", help="Who restores; kept in the audit log.")] = os.environ.get("USER", ""),

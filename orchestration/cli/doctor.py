@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import requires, version
+from pathlib import Path
 
 import fsspec
 from packaging.requirements import Requirement
@@ -17,6 +18,7 @@ from packaging.requirements import Requirement
 from ingestion.core import warehouse
 from ingestion.core.config import ConfigError
 from ingestion.core.errors import ApiError
+from ingestion.core.landing import LandingZone
 from ingestion.core.ops.crypto import KeyringError
 from ingestion.core.platform import Platform
 from ingestion.core.settings import Settings
@@ -26,6 +28,8 @@ KEY_AGE = timedelta(days=90)  # of a vendor's credentials
 KEY_FILE_AGE = timedelta(days=365)
 CLOCKS_APART = timedelta(seconds=30)
 FREE_BYTES = 2 * 2**30
+GROWTH = timedelta(days=30)  # by which the pace of the landing zone is taken
+ROOM = timedelta(days=60)  # that the disk should last at this pace
 Finding = tuple[str, bool, str]
 
 
@@ -57,6 +61,7 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     yield _warehouse(settings)
     yield _clock(settings)
     yield _landing(settings)
+    yield _growth(settings)
     if not settings.is_duckdb:
         yield _backup_tools(settings)
     ages = platform.ops.credential_ages()
@@ -131,6 +136,23 @@ def _landing(settings: Settings) -> Finding:
     except (OSError, ImportError, ValueError) as error:
         return "landing zone", False, f"{settings.landing}: {error}"
     return "landing zone", True, settings.landing
+
+
+def _growth(settings: Settings) -> Finding:
+    """Whether the disk holds what the landing zone will take, at the pace of the last weeks."""
+    name = "landing growth"
+    files, root = fsspec.core.url_to_fs(settings.landing)
+    if not isinstance(files, fsspec.implementations.local.LocalFileSystem) or not Path(root).is_dir():
+        return name, True, "not on a disk of this machine"
+    since = settings.as_of.date() - GROWTH
+    total = recent = 0
+    for path in Path(root).glob("*/*/*/*/*/*/*.pages"):
+        size = path.stat().st_size
+        total += size
+        recent += size if LandingZone.read_on(path.relative_to(root).as_posix()) >= since else 0
+    left = shutil.disk_usage(root).free * GROWTH.days // max(recent, 1)
+    todo = "" if left > ROOM.days else f"; full in {left} days: set retention in company.yaml, see c4 retention"
+    return name, not todo, f"{total / 2**20:.0f} MiB, {recent / 2**20:.0f} of it in {GROWTH.days} days{todo}"
 
 
 def _backup_tools(settings: Settings) -> Finding:

@@ -1,4 +1,4 @@
-"""The audit of API calls, written in batches, and the circuit breaker of an integration."""
+"""The audit of API calls, written in batches, and of an integration: its circuit breaker, its rate of calls."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sqlalchemy import case, delete, func, insert, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from ingestion.core.ops.db import reading, upsert, writing
-from ingestion.core.ops.models import ApiCall, CircuitBreaker
+from ingestion.core.ops.models import ApiCall, CallAllowance, CircuitBreaker
 
 if TYPE_CHECKING:
     from ingestion.core.http import Call
@@ -22,6 +22,7 @@ BATCH_AGE = timedelta(seconds=5)
 OPEN_AFTER = 10  # failed calls in a row
 PAUSE = timedelta(minutes=5)
 LONGEST_PAUSE = timedelta(hours=1)
+LONGEST_QUEUE = timedelta(minutes=10)  # of calls that are paid for: a clock that was set back must not stop them
 
 
 @dataclass(slots=True)
@@ -123,3 +124,26 @@ class StoredBreaker:
         row = {"integration_id": self._integration_id, "failures": self._failures, "open_until": self._open_until}
         with writing(self._sessions) as session:
             upsert(session, CircuitBreaker, [row], update=("failures", "open_until"))
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAllowance:
+    """An integration's rate of calls, shared by all processes that call it: the time that is paid for already.
+
+    Calls are paid for in blocks of about a second, so a busy process writes once a second. What a process paid for
+    and did not use is lost.
+    """
+
+    sessions: sessionmaker[Session]
+    integration_id: str
+    now: Callable[[], datetime]
+
+    def take(self, seconds: float) -> float:
+        """Pay for the calls that the limit allows in so many seconds; returns the seconds until they may be made."""
+        with writing(self.sessions) as session:
+            now = self.now()
+            known = session.get(CallAllowance, self.integration_id)
+            begins = now if known is None else min(max(known.paid_until, now), now + LONGEST_QUEUE)
+            row = {"integration_id": self.integration_id, "paid_until": begins + timedelta(seconds=seconds)}
+            upsert(session, CallAllowance, [row], update=("paid_until",))
+            return (begins - now).total_seconds()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,11 +14,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import delete, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session, sessionmaker
 
 from ingestion.core.ops.db import writing
 from ingestion.core.ops.models import Lease
+
+log = logging.getLogger(__name__)
 
 TERM = timedelta(minutes=10)  # must be longer than the longest call made under a lease
 
@@ -63,6 +67,31 @@ def lease(sessions: sessionmaker[Session], name: str, now: Callable[[], datetime
     finally:
         with writing(sessions) as session:
             session.execute(delete(Lease).where(Lease.name == name, Lease.owner == owner))
+
+
+@contextmanager
+def kept(held: HeldLease) -> Iterator[None]:
+    """Renew a lease while the block is at work that may take longer than a term. What the block does next it must
+    still `renew` for itself: here a lease that was lost is only not renewed any more.
+    """
+    over = threading.Event()
+
+    def beat() -> None:
+        while not over.wait(TERM.total_seconds() / 4):
+            try:
+                held.renew()
+            except LeaseLostError:
+                return
+            except DBAPIError as error:  # a database that is away: the next beat tries again
+                log.warning("%s was not renewed (%s)", held.name, type(error).__name__)
+
+    beating = threading.Thread(target=beat, name="lease", daemon=True)
+    beating.start()
+    try:
+        yield
+    finally:
+        over.set()
+        beating.join()
 
 
 def _take(session: Session, name: str, owner: str, now: datetime) -> None:

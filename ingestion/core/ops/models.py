@@ -218,6 +218,51 @@ class CircuitBreaker(Base):
     open_until: Mapped[datetime | None]
 
 
+class CallAllowance(Base):
+    """Until when an integration's calls are paid for, by all processes together."""
+
+    __tablename__ = "call_allowances"
+
+    integration_id: Mapped[str] = mapped_column(primary_key=True)
+    paid_until: Mapped[datetime]
+
+
+class Backfill(Base):
+    """A range of business dates that is read again; `finished_at` is empty until every slice of it is loaded.
+
+    `outlet` is ours ("" for all), `streams` are names with commas between ("" for all), `days` the length of a slice.
+    """
+
+    __tablename__ = "backfills"
+
+    backfill_id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    integration_id: Mapped[str]
+    source: Mapped[str]
+    outlet: Mapped[str]
+    streams: Mapped[str]
+    first_date: Mapped[date]
+    last_date: Mapped[date]
+    days: Mapped[int]
+    who: Mapped[str]
+    started_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+
+
+class BackfillSlice(Base):
+    """How a slice of a backfill ended, the last time that it was tried: ok, partial or failed."""
+
+    __tablename__ = "backfill_slices"
+
+    backfill_id: Mapped[int] = mapped_column(BigId, ForeignKey("backfills.backfill_id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    status: Mapped[str]
+    run_id: Mapped[int] = mapped_column(BigInteger)
+    rows: Mapped[int] = mapped_column(BigInteger)
+    rejects: Mapped[int] = mapped_column(BigInteger)
+    error: Mapped[str]
+    ended_at: Mapped[datetime]
+
+
 class FileEntry(Base):
     """A dropped or imported file, known by its content. `status` is loaded, rejected, duplicate or superseded."""
 

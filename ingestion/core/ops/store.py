@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import atexit
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,13 +14,14 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from ingestion.core.ops import runs
-from ingestion.core.ops.calls import CallAudit, StoredBreaker
+from ingestion.core.ops.backfills import Backfills
+from ingestion.core.ops.calls import CallAudit, StoredAllowance, StoredBreaker
 from ingestion.core.ops.crypto import Keyring, Sealed
 from ingestion.core.ops.db import open_ops, reading, writing
 from ingestion.core.ops.files import file_known, file_record
 from ingestion.core.ops.inbox import Inbox
 from ingestion.core.ops.incidents import Incidents
-from ingestion.core.ops.models import AuditEntry, CircuitBreaker, Credential, Reject, SyncRun
+from ingestion.core.ops.models import AuditEntry, CircuitBreaker, Credential, LandingBatch, Reject, SyncRun
 from ingestion.core.ops.runs import RunLedger
 from ingestion.core.ops.snapshot import Table, snapshot
 from ingestion.core.ops.tokens import Tokens
@@ -59,6 +60,10 @@ class Ops:
     @property
     def inbox(self) -> Inbox:
         return Inbox(self.sessions, self.keys.cipher("inbox"), self.now)
+
+    @property
+    def backfills(self) -> Backfills:
+        return Backfills(self.sessions, self.now)
 
     @property
     def tokens(self) -> Tokens:
@@ -112,6 +117,10 @@ class Ops:
     def breaker(self, integration_id: str) -> Breaker:
         return StoredBreaker(self.sessions, integration_id, self.now)
 
+    def allowance(self, integration_id: str) -> Callable[[float], float]:
+        """How an integration's calls are paid for, across processes (see `StoredAllowance`)."""
+        return StoredAllowance(self.sessions, integration_id, self.now).take
+
     def reset_breakers(self) -> None:
         """Close every breaker: the next call goes out."""
         with writing(self.sessions) as session:
@@ -136,6 +145,18 @@ class Ops:
             session.add(run)
             session.flush()
             return run.run_id
+
+    def forget_batches(self, batches: Collection[str], who: str, subject: str, outcome: str) -> None:
+        """Batches were deleted from the landing zone; audited."""
+        with writing(self.sessions) as session:
+            for name in batches:
+                session.execute(delete(LandingBatch).where(LandingBatch.batch == name))
+            self._audit(session, who, "retention", subject, outcome)
+
+    def first_run_since(self, moment: datetime) -> int | None:
+        """The first run whose logical time is not before a moment; None when there is none."""
+        with reading(self.sessions) as session:
+            return session.scalar(select(func.min(SyncRun.run_id)).where(SyncRun.as_of >= moment))
 
     def open_reject_keys(self, integration_id: str) -> dict[str, set[str]]:
         """Stream -> record keys that wait for a good delivery."""

@@ -72,7 +72,7 @@ CONNECTOR = Connector(
             path="api/v1/time_tracking/timesheet_entries",
             fetch=date_windows(step=7, reach=364),
             cursor=Cursor(lookback=LATE_EDITS),
-            constants={"read_until": "{until:%Y-%m-%dT%H:%M:%SZ}"},
+            constants={"read_until": "{as_of:%Y-%m-%dT%H:%M:%SZ}"},
             tables=(Table("timesheet_entries", TimesheetEntry, key=("id",), version="updated_at"),),
             evidence=Evidence.SPEC,
             description="Clocked shifts and typed-in hours. A later read of a day lacks deleted entries.",

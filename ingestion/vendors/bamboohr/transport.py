@@ -17,20 +17,19 @@ ERROR_BODY_LENGTH = 4096
 
 
 def date_windows(*, step: int, ahead: int = 0, reach: int | None = None) -> Callable[[FetchContext], Iterator[Page]]:
-    """Read a stream in windows of `step` days, both ends included, up to `ahead` days after today.
+    """Read a stream in windows of `step` days, both ends included, up to `ahead` days after its end.
 
     These endpoints know no paging, so short windows bound the size of an answer. Nothing older than `reach`
-    days is asked for: the vendor answers 400. Today is the date of `until` in the integration's
+    days is asked for: the vendor answers 400. Dates are those of the integration's
     `company_timezone` (an IANA name, default UTC).
     """
 
     def fetch(context: FetchContext) -> Iterator[Page]:
         zone = ZoneInfo(context.values.get("company_timezone", "UTC"))
-        today = context.values["until"].astimezone(zone).date()
-        start = context.values["since"].astimezone(zone).date()
+        today, until, start = (context.values[name].astimezone(zone).date() for name in ("as_of", "until", "since"))
         if reach is not None:
             start = max(start, today - timedelta(days=reach))
-        last = today + timedelta(days=ahead)
+        last = until + timedelta(days=ahead)
         while start <= last:
             end = min(start + timedelta(days=step - 1), last)
             window = {"start": start.isoformat(), "end": end.isoformat()}

@@ -12,7 +12,7 @@ from ingestion.vendors.moka.prices import MokaPrices
 LATE_REPORT_DAYS = 7  # a void or a late device changes the report of a past day
 LIBRARY = {"per_page": "100", "include_deleted": "true"}  # 100: client code, no maximum is published
 ONE_DAY = {"start": "{day:%d/%m/%Y}", "end": "{day:%d/%m/%Y}"}
-REPORT_OF = {"source_outlet_id": "{outlet}", "day": "{day}", "read_until": "{until:%Y-%m-%dT%H:%M:%SZ}"}
+REPORT_OF = {"source_outlet_id": "{outlet}", "day": "{day}", "read_until": "{as_of:%Y-%m-%dT%H:%M:%SZ}"}
 
 CONNECTOR = Connector(
     name="moka",

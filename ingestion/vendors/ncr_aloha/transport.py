@@ -79,6 +79,7 @@ def _folders(context: FetchContext) -> Iterator[Folder]:
     if not site.is_dir():
         raise RefusedError(f"site {context.scope} has no folder in the drop folder")
     has_ground_days = False
+    last = values["until"].astimezone(context.zones[context.scope]).date()
     stable = timedelta(seconds=float(values.get("stable_seconds", STABLE_SECONDS)))
     for source in sorted(site.iterdir()):
         if not DATED.fullmatch(source.name) or not source.is_dir():
@@ -90,14 +91,14 @@ def _folders(context: FetchContext) -> Iterator[Folder]:
         files = {path.stem.upper(): path for path in source.iterdir() if path.suffix.upper() == ".DBF"}
         is_ground = any(name.startswith("GND") for name in files)
         has_ground_days |= is_ground
-        if not is_ground or dob < values["since_date"]:
+        if not is_ground or not values["since_date"] <= dob <= last:
             continue
         changed = max(datetime.fromtimestamp(path.stat().st_mtime, UTC) for path in files.values())
         path = f"{context.scope}/{source.name}"
-        if changed + stable <= values["until"]:
+        if changed + stable <= values["as_of"]:
             # every stream of a run sees the folder as the first of them did
             yield context.files.once(path, partial(_identify, path, dob, files))
-        elif changed > values["until"] + CLOCK_AHEAD:
+        elif changed > values["as_of"] + CLOCK_AHEAD:
             reading_id = hashlib.sha256(f"{path}:{changed}".encode()).hexdigest()
             _refuse(context, path, dob, reading_id, "time", "lies more than a day ahead of ours")
     if not has_ground_days:  # what the socket tells is provisional: without any folder nothing is complete

@@ -12,7 +12,7 @@ from ingestion.vendors.olsera import records, transport
 LATE_DAYS = 7  # orders of a past day still change, close or vanish, and nothing tells which
 
 ONE_DAY = {"start_date": "{day}", "end_date": "{day}", "per_page": "100"}  # 100 is the most that clients ask for
-AS_OF = {"read_until": "{until:%Y-%m-%dT%H:%M:%SZ}"}
+AS_OF = {"read_until": "{as_of:%Y-%m-%dT%H:%M:%SZ}"}
 STORE = {transport.STORE: "{outlet}"}  # the token decides the store
 
 CONNECTOR = Connector(

@@ -14,7 +14,7 @@ LOCATION = {"applicationName": "c4", "locRef": "{outlet}"}
 OF_DAY = {**LOCATION, "busDt": "{day}"}
 CHANGED = {**OF_DAY, "changedSinceUTC": "{since:%Y-%m-%dT%H:%M:%S}"}
 OF_OUTLET = {"source_outlet_id": "{outlet}"}
-AS_OF = {**OF_OUTLET, "read_until": "{until:%Y-%m-%dT%H:%M:%SZ}"}
+AS_OF = {**OF_OUTLET, "read_until": "{as_of:%Y-%m-%dT%H:%M:%SZ}"}
 
 
 def definitions(name: str, operation: str, path: str, record: Any, description: str, *key: str) -> Stream:

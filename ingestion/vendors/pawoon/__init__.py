@@ -13,7 +13,7 @@ from ingestion.vendors.pawoon import records, transport
 LATE_DAYS = 7  # tablets upload late and receipts are voided later; nothing tells which
 
 OUTLET = {"source_outlet_id": "{outlet}"}
-AS_OF = {"read_until": "{until:%Y-%m-%dT%H:%M:%SZ}"}
+AS_OF = {"read_until": "{as_of:%Y-%m-%dT%H:%M:%SZ}"}
 
 CONNECTOR = Connector(
     name="pawoon",

@@ -61,7 +61,7 @@ CONNECTOR = Connector(
             },
             records="data",
             fetch=PAGES,
-            cursor=Cursor(lookback=timedelta(days=1)),
+            cursor=Cursor(lookback=timedelta(days=1), open_ended=True),
             tables=(
                 Table("sales", records.Sale, key=("id",), version="updated_at"),
                 Table("carts", records.Cart, key=("id",), path="carts"),

@@ -20,6 +20,7 @@ CHANGED = (
     " and LastChangeDateTime le datetimeoffset'{until:%Y-%m-%dT%H:%M:%SZ}'"
 )
 LOOKBACK = Cursor(lookback=timedelta(days=2))  # creation dates are days of the system's own time zone
+OPEN_ENDED = Cursor(lookback=LOOKBACK.lookback, open_ended=True)
 
 CONNECTOR = Connector(
     name="sap-s4hana",
@@ -106,7 +107,7 @@ CONNECTOR = Connector(
                 path="to_material_document_item",
             ),
             where=f"CreationDate ge {SINCE_DAY}",
-            cursor=LOOKBACK,
+            cursor=OPEN_ENDED,
             description="Goods movements with their items.",
         ),
         entity_set(
@@ -118,7 +119,7 @@ CONNECTOR = Connector(
             ),
             where=f"{COMPANY} and startswith(DocumentReferenceID,'C4')"
             f" and (AccountingDocumentCreationDate ge {SINCE_DAY} or LastChangeDate ge {SINCE_DAY})",
-            cursor=LOOKBACK,
+            cursor=OPEN_ENDED,
             description="Our own journals as SAP holds them, line by line: the read-back.",
         ),
     ),

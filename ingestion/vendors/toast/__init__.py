@@ -108,7 +108,7 @@ CONNECTOR = Connector(
         replace(
             listing("menu_items", "menus/v2/menus", records.MenuItem, "The published menus; what left them is kept."),
             rows=transport.menu_items,
-            constants={**OF_OUTLET, "read_until": "{until:%Y-%m-%dT%H:%M:%SZ}"},
+            constants={**OF_OUTLET, "read_until": "{as_of:%Y-%m-%dT%H:%M:%SZ}"},
             tables=(
                 Table("menu_items", records.MenuItem, key=("guid", "source_outlet_id")),
                 Table("menu_item_modifier_groups", records.ModifierGroup, key=("guid",), path="modifier_groups"),

@@ -102,7 +102,7 @@ CONNECTOR = Connector(
             headers={"If-Modified-Since": "{since:%Y-%m-%dT%H:%M:%S}"},
             records="ManualJournals",
             fetch=read_pages,
-            cursor=Cursor(lookback=timedelta(days=1)),
+            cursor=Cursor(lookback=timedelta(days=1), open_ended=True),
             tables=(
                 Table("manual_journals", ManualJournal, key=("manual_journal_id",), version="updated_date_utc"),
                 Table("manual_journal_lines", JournalLine, key=(), path="journal_lines"),
