@@ -88,19 +88,22 @@ def apply(platform: Platform, who: str) -> Report:
             report.stays[integration_id, "", "a backfill of the account is under way"] += 1
 
     def raw(platform: Platform, integration: Integration, bound: int, report: Report) -> None:
-        before = len(report.replaced)
         connector = platform.connector(integration.integration_id)
-        with warehouse.write_lock(platform.settings, connector.dataset):
-            _count(platform, integration, bound, report)
-            with warehouse.connect(platform.settings, read_only=False) as connection:
-                for stream, table in _children(connector):
-                    if any(item.table == table.name for item in report.replaced[before:]):
-                        where = _is_replaced(connector, stream, table)
-                        sql = f'delete from {connector.dataset}."{table.name}" as child where {where}'  # noqa: S608
-                        connection.execute(sql, [integration.integration_id, bound])
-        for item in report.replaced[before:]:
-            subject = f"{item.integration_id} {item.dataset}.{item.table}"
-            platform.ops.audit(who, "retention", subject, f"{item.rows} rows that no model reads")
+        found = []
+        with (
+            warehouse.write_lock(platform.settings, connector.dataset),
+            warehouse.connect(platform.settings, read_only=False) as connection,
+        ):
+            for rows, where in _replaced(connection, connector, integration, bound):
+                connection.execute(
+                    f'delete from {rows.dataset}."{rows.table}" as child where {where}',  # noqa: S608
+                    [integration.integration_id, bound],
+                )
+                found.append(rows)
+        for rows in found:
+            subject = f"{rows.integration_id} {rows.dataset}.{rows.table}"
+            platform.ops.audit(who, "retention", subject, f"{rows.rows} rows that no model reads")
+        report.replaced += found
 
     return _each(platform, landing, raw)
 
@@ -266,10 +269,6 @@ def _rows_by_batch(
 # Raw tables
 
 
-def _children(connector: Connector) -> Iterator[tuple[Stream, Table]]:
-    return ((stream, table) for stream, table in connector.tables() if table is not stream.root)
-
-
 def _is_replaced(connector: Connector, stream: Stream, table: Table) -> str:
     """SQL: a row `child` of an account, from before a delivery, whose root has come again since. Two parameters."""
     same = " and ".join(f'root."{name}" = child."root_{name}"' for name in stream.root.key)
@@ -281,16 +280,25 @@ def _is_replaced(connector: Connector, stream: Stream, table: Table) -> str:
 def _count(platform: Platform, integration: Integration, bound: int, report: Report) -> None:
     connector = platform.connector(integration.integration_id)
     with warehouse.connect(platform.settings) as connection:
-        for stream, table in _children(connector):
-            if not (_exists(connection, connector, table) and _exists(connection, connector, stream.root)):
-                continue
-            where = _is_replaced(connector, stream, table)
-            row = connection.execute(
-                f'select count(*) from {connector.dataset}."{table.name}" as child where {where}',  # noqa: S608
-                [integration.integration_id, bound],
-            ).fetchone()
-            if row is not None and row[0]:
-                report.replaced.append(Replaced(integration.integration_id, connector.dataset, table.name, row[0]))
+        report.replaced += [rows for rows, _ in _replaced(connection, connector, integration, bound)]
+
+
+def _replaced(
+    connection: warehouse.Connection, connector: Connector, integration: Integration, bound: int
+) -> Iterator[tuple[Replaced, str]]:
+    """The tables that have such rows, and the SQL that finds them."""
+    for stream, table in connector.tables():
+        if table is stream.root or not (
+            _exists(connection, connector, table) and _exists(connection, connector, stream.root)
+        ):
+            continue
+        where = _is_replaced(connector, stream, table)
+        row = connection.execute(
+            f'select count(*) from {connector.dataset}."{table.name}" as child where {where}',  # noqa: S608
+            [integration.integration_id, bound],
+        ).fetchone()
+        if row is not None and row[0]:
+            yield Replaced(integration.integration_id, connector.dataset, table.name, row[0]), where
 
 
 def _exists(connection: warehouse.Connection, connector: Connector, table: Table) -> bool:

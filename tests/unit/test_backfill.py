@@ -84,7 +84,7 @@ def test_a_range_that_is_loaded_stays_as_it_is(read: Stand, source: str) -> None
     moves, so that the next night passes over something or reads for days; a call for what lies in the landing zone.
     """
     before, known, asked = read.live(VENDOR), state(read), read.running.requests(VENDOR)
-    report = run(read, source, FIRST_DAY, FIRST_DAY, days=1)
+    report = run(read, source, FIRST_DAY, FIRST_DAY, streams="transactions,summary")
     assert report.is_finished, report.problems
     assert report.rows > 0
     assert read.live(VENDOR) == before
@@ -144,8 +144,10 @@ def test_history_is_read_slice_by_slice_and_a_broken_off_backfill_goes_on(till: 
     assert all(told.values())
 
 
-def test_an_outlet_that_fails_is_told_and_read_by_the_next_call(till: Stand) -> None:
-    """Catches: a hole that nobody hears of; an outlet that stops all others; an outlet's backfill that reads all."""
+def test_an_outlet_that_fails_is_told_and_read_by_the_next_call_while_a_night_goes_on(till: Stand) -> None:
+    """Catches: a hole that nobody hears of; an outlet that stops all others; an outlet's backfill that reads all; two
+    processes in one pipeline folder; a night that waits for a backfill, or fails beside it.
+    """
     (first, ours), (second, _) = outlets(till).items()
     till.running.faults(VENDOR).add(Fault(kind=FaultKind.ERROR, path=f"*transactions*outlet_id={first}*", count=None))
     report = run(till, API, streams="transactions")
@@ -157,11 +159,6 @@ def test_an_outlet_that_fails_is_told_and_read_by_the_next_call(till: Stand) -> 
     till.reset_breakers()
     assert run(till, API, streams="transactions", outlet=ours).is_finished
     assert till.query(scopes) == [{"c4_scope": name} for name in sorted((first, second))]
-    assert run(till, API, streams="transactions").resumed == 0
-
-
-def test_a_night_goes_on_beside_a_backfill_and_a_second_backfill_does_not(till: Stand) -> None:
-    """Catches: two processes in one pipeline folder; a night that waits for a backfill, or fails beside it."""
     nights: list[str] = []
 
     def meanwhile(piece: Slice, done: int, total: int) -> None:

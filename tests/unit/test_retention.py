@@ -19,6 +19,7 @@ from tests.stand import FIRST_DAY, Stand, company, no_sleep
 
 TILL, STAFF = "pawoon-group", "bamboohr-group"
 READ = {TILL: ["products", "transactions"], STAFF: ["job_info"]}  # facts, a menu, a list that replaces itself
+POLICY = "vendors: {pawoon: {landing_days: 30}, bamboohr: {landing_days: 30}}"
 MONTHS = timedelta(days=100)
 
 
@@ -32,7 +33,7 @@ def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
             for account, streams in READ.items():
                 assert sync(opened.platform(), account, only=streams, sleep=no_sleep).status == "ok"
         opened.set_clock(opened.now + MONTHS)
-        policy(opened, "default: {landing_days: 30, raw_days: 30}")
+        policy(opened, POLICY)
         publish(opened)
         yield opened
 
@@ -77,9 +78,9 @@ def test_without_a_policy_everything_is_kept(stand: Stand) -> None:
     """Catches: a default that forgets; a vendor's own entry that is read beside the default, not in its place."""
     policy(stand, "")
     assert not retention.review(stand.platform()).old
-    policy(stand, "default: {landing_days: 30, raw_days: 30}, vendors: {pawoon: {raw_days: 30}}")
+    policy(stand, "default: {landing_days: 30}, vendors: {pawoon: {raw_days: 30}}")
     assert set(going(retention.review(stand.platform()))) == {"job_info"}
-    policy(stand, "default: {landing_days: 30, raw_days: 30}")
+    policy(stand, POLICY)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +91,7 @@ def test_a_policy_that_says_something_else_than_meant_is_refused(stand: Stand, t
     policy(stand, text)
     with pytest.raises(ConfigError, match=r"company\.yaml"):
         load_config(stand.root / "config")
-    policy(stand, "default: {landing_days: 30, raw_days: 30}")
+    policy(stand, POLICY)
 
 
 def test_what_is_old_and_settled_may_go_but_for_the_newest_list(stand: Stand) -> None:
@@ -162,6 +163,7 @@ def test_what_the_warehouse_lost_stays_until_it_is_back(stand: Stand) -> None:
 
 def test_what_goes_is_gone_audited_and_in_the_marts_all_the_same(stand: Stand) -> None:
     """Catches: a raw row that a model reads deleted with its page; a deletion without a trace; one under a backfill."""
+    policy(stand, POLICY.replace("pawoon: {", "pawoon: {raw_days: 30, "))
     with warehouse.connect(stand.settings(), read_only=False) as connection:
         connection.execute(
             "insert into raw_pawoon.transaction_items "
