@@ -122,6 +122,12 @@ def _streams(platform: Platform, asked: Asked) -> list[Stream]:
         raise BackfillError(f"{asked.first_date} is after {asked.last_date}")
     if asked.first_date > platform.settings.as_of.date() + ONE_DAY:
         raise BackfillError(f"{asked.first_date} has not begun")
+    start = platform.config.integration(asked.integration_id).start_date
+    if asked.first_date < start:
+        raise BackfillError(
+            f"{asked.first_date} is before {start}, when the books of {asked.integration_id} begin: set its start_date back "
+            "first, for the days become journals (docs/runbook.md)"
+        )
     if asked.source not in (API, LANDING):
         raise BackfillError(f"a backfill is read from {API} or {LANDING}, not from {asked.source!r}")
     return chosen
