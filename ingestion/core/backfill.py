@@ -125,8 +125,8 @@ def _streams(platform: Platform, asked: Asked) -> list[Stream]:
     start = platform.config.integration(asked.integration_id).start_date
     if asked.first_date < start:
         raise BackfillError(
-            f"{asked.first_date} is before {start}, when the books of {asked.integration_id} begin: set its start_date back "
-            "first, for the days become journals (docs/runbook.md)"
+            f"{asked.first_date} is before {start}, when the books of {asked.integration_id} begin: set its start_date "
+            "back first, for the days become journals (docs/runbook.md)"
         )
     if asked.source not in (API, LANDING):
         raise BackfillError(f"a backfill is read from {API} or {LANDING}, not from {asked.source!r}")

@@ -109,7 +109,7 @@ def test_an_older_delivery_never_comes_over_a_newer_one(read: Stand) -> None:
         ({"streams": "sales"}, "no stream 'sales'"),
         ({"source": "paper"}, "api or landing"),
         ({"last": FIRST_DAY - timedelta(days=1)}, "is after"),
-        ({"first": FIRST_DAY - timedelta(days=1)}, "set its start_date back"),
+        ({"first": FIRST_DAY - timedelta(days=1)}, "start_date back first"),
         ({"first": date(2027, 1, 1), "last": date(2027, 1, 2)}, "has not begun"),
         ({"outlet": "JKT-001", "streams": "outlets"}, "outlet by outlet"),
     ],
