@@ -33,7 +33,8 @@ class BackfillError(Exception):
 class Slice:
     """What is read and loaded at a time. Number 0 holds streams that have no slices by date.
 
-    From the API `first` and `last` are business dates; from landing the dates of the runs that landed `batches`.
+    From the API `first` and `last` are business dates. From landing they are the dates of the runs that landed
+    `batches`, and the number is that of the first run.
     """
 
     number: int
@@ -158,23 +159,39 @@ def _from_api(asked: Asked, streams: Sequence[Stream]) -> Iterator[Slice]:
 
 
 def _from_landing(platform: Platform, asked: Asked, streams: Sequence[Stream]) -> Iterator[Slice]:
-    """Of a list that replaces itself the newest whole reading counts, whenever it was made. Of everything else, batches
-    that were landed since the range began may hold something of it.
+    """Run by run, as they came: in one load nothing orders two deliveries of the same version.
+
+    Of a list that replaces itself the newest whole reading counts, whenever it was made: all of them are one slice. Of
+    everything else any batch that was landed since the range began may hold something. Events that came between two
+    pulls are one slice.
     """
     slug = platform.connector(asked.integration_id).slug
     lists: dict[str, list[str]] = {}
-    dated: dict[int, dict[str, list[str]]] = {}
+    runs: dict[int, dict[str, list[str]]] = {}
     since = asked.first_date - ONE_DAY  # the first business date begins before midnight UTC east of Greenwich
     for stream in streams:
         for name in platform.landing.batches(slug, asked.integration_id, stream.name):
             if stream.write == "replace":
                 lists.setdefault(stream.name, []).append(name)
-            elif (age := (platform.landing.read_on(name) - since).days) >= 0:
-                dated.setdefault(age // asked.days + 1, {}).setdefault(stream.name, []).append(name)
+            elif platform.landing.read_on(name) >= since:
+                runs.setdefault(platform.landing.run_of(name), {})[stream.name] = [name]
     if lists:
         yield _of_batches(0, lists)
-    for number in sorted(dated):
-        yield _of_batches(number, dated[number])
+    pulls = platform.ops.pulls(asked.integration_id)
+    events: dict[str, list[str]] = {}
+    number = 0
+    for run_id in sorted(runs):
+        if run_id not in pulls:
+            number = number if events else run_id
+            for name, batches in runs[run_id].items():
+                events.setdefault(name, []).extend(batches)
+            continue
+        if events:
+            yield _of_batches(number, events)
+            events = {}
+        yield _of_batches(run_id, runs[run_id])
+    if events:
+        yield _of_batches(number, events)
 
 
 def _of_batches(number: int, batches: dict[str, list[str]]) -> Slice:

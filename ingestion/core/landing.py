@@ -146,7 +146,7 @@ class LandingZone:
         """Names of the batches of an integration, oldest run first."""
         found = self._fs.glob(f"{self._root}/{slug}/{integration_id}/{stream}/*/*/*/*.pages")
         names = [path[len(self._root) :].lstrip("/") for path in found]
-        return sorted(names, key=lambda name: int(name.rsplit("/", 1)[1].removesuffix(".pages")))
+        return sorted(names, key=self.run_of)
 
     def size(self, name: str) -> int:
         """The bytes that a batch takes up."""
@@ -156,6 +156,11 @@ class LandingZone:
         """Delete a batch for good; nothing happens when it is gone already."""
         if self._fs.exists(f"{self._root}/{name}"):
             self._fs.rm_file(f"{self._root}/{name}")
+
+    @staticmethod
+    def run_of(name: str) -> int:
+        """The run that landed a batch."""
+        return int(name.rsplit("/", 1)[1].removesuffix(".pages"))
 
     @staticmethod
     def read_on(name: str) -> date:

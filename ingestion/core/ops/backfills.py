@@ -17,7 +17,7 @@ OK = "ok"
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a backfill is to read: business dates `first_date` to `last_date`, in slices of so many `days`.
+    """What a backfill is to read: business dates `first_date` to `last_date`, from the API in slices of so many `days`.
 
     `source` is "api" or "landing"; `outlet` is ours, "" for all; `streams` are names with commas between, "" for all.
     """

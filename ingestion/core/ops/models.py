@@ -254,7 +254,7 @@ class BackfillSlice(Base):
     __tablename__ = "backfill_slices"
 
     backfill_id: Mapped[int] = mapped_column(BigId, ForeignKey("backfills.backfill_id"), primary_key=True)
-    number: Mapped[int] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     status: Mapped[str]
     run_id: Mapped[int] = mapped_column(BigInteger)
     rows: Mapped[int] = mapped_column(BigInteger)

@@ -153,6 +153,12 @@ class Ops:
                 session.execute(delete(LandingBatch).where(LandingBatch.batch == name))
             self._audit(session, who, "retention", subject, outcome)
 
+    def pulls(self, integration_id: str) -> set[int]:
+        """The runs of an account that read its API; not those that loaded what was sent or landed."""
+        query = select(SyncRun.run_id).where(SyncRun.integration_id == integration_id, SyncRun.is_replay.is_(False))
+        with reading(self.sessions) as session:
+            return set(session.scalars(query))
+
     def first_run_since(self, moment: datetime) -> int | None:
         """The first run whose logical time is not before a moment; None when there is none."""
         with reading(self.sessions) as session:

@@ -38,7 +38,7 @@ def upgrade() -> None:
     op.create_table(
         "backfill_slices",
         sa.Column("backfill_id", BIG_ID, nullable=False),
-        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
         sa.Column("status", sa.Text(), nullable=False),
         sa.Column("run_id", sa.BigInteger(), nullable=False),
         sa.Column("rows", sa.BigInteger(), nullable=False),
