@@ -5,7 +5,7 @@ from alembic import op
 
 from ingestion.core.ops import models
 
-revision = "0003_writes"
+revision = "0003"
 down_revision = "0002"
 branch_labels = None
 depends_on = None

@@ -5,8 +5,8 @@ from alembic import op
 
 from ingestion.core.ops import models
 
-revision = "0003_backfills"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 
