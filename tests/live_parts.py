@@ -1,8 +1,8 @@
-"""The receiver and the live loader as children of one process, so that a test can kill them cheaply.
+"""The receiver, the listener and the live loader as children of one process, so that a test can kill them cheaply.
 
-python -m tests.live_parts AS_OF, with C4_DATA set. Each line on standard input is a command, `serve` or `load`, and
-maybe a failpoint. A receiver's port, or a loader's exit code, comes back as a line. The process has no threads of its
-own, so forking it is safe.
+python -m tests.live_parts AS_OF, with C4_DATA set. Each line on standard input is a command, `serve`, `listen` or
+`load`, and maybe a failpoint. A receiver's URL, or the exit code of a loader or of a listener with a failpoint, comes
+back as a line; one without says `listening` and goes on. The process has no threads of its own, so forking it is safe.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from datetime import datetime
 
 import pandas as pd  # noqa: F401 - as connectors() below
@@ -20,6 +21,7 @@ from ingestion.core.platform import Platform
 from ingestion.core.registry import connectors
 from ingestion.core.settings import Settings
 from ingestion.receiver.app import create_app
+from ingestion.receiver.listen import Listener
 from ingestion.receiver.server import running
 
 
@@ -31,6 +33,8 @@ def work(command: str, settings: Settings, answer: int) -> None:
             reports = load_waiting(platform, inbox)
             assert not [report.error for report in reports if report.error], reports
         return
+    if command == "listen":
+        Listener(platform, threading.Event()).run()
     with running(create_app(platform)) as url:
         os.write(answer, url.encode() + b"\n")
         signal.pause()
@@ -39,7 +43,7 @@ def work(command: str, settings: Settings, answer: int) -> None:
 def main() -> None:
     settings = Settings.load(as_of=datetime.fromisoformat(sys.argv[1]))
     connectors()  # with what they import: each child would do it again
-    receiver = 0
+    receiver = listener = 0
     for line in sys.stdin:
         command, _, failpoint = line.strip().partition(" ")
         if command == "serve" and receiver and os.waitpid(receiver, os.WNOHANG)[0] == 0:
@@ -52,10 +56,13 @@ def main() -> None:
             os._exit(0)
         if command == "serve":
             receiver = child
+        elif command == "listen" and not failpoint:
+            listener = child
+            print("listening", flush=True)
         else:
             print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-    if receiver:
-        os.kill(receiver, signal.SIGKILL)
+    for child in filter(None, (receiver, listener)):
+        os.kill(child, signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -108,10 +108,15 @@ class Stand:
 
     def set_timeout(self, seconds: float) -> None:
         """How long clients wait for an answer."""
+        self.configure({"timeout": str(seconds)})
+
+    def configure(self, settings: Mapping[str, str], **more: Any) -> None:
+        """Add to every integration's settings, and to the integration itself."""
         path = self.root / "config" / "integrations.yaml"
         document = msgspec.yaml.decode(path.read_bytes())
         for integration in document["integrations"]:
-            integration["settings"]["timeout"] = str(seconds)
+            integration["settings"].update(settings)
+            integration.update(more)
         path.write_bytes(msgspec.yaml.encode(document))
 
     def reset_breakers(self) -> None:

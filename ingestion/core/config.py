@@ -22,6 +22,10 @@ import msgspec
 OPEN_END = date(9999, 12, 31)
 INTEGRATION_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")  # it is part of folder and pipeline names
 
+EVERY = re.compile(r"every (?:(\d{1,4}) )?(second|minute|hour)s?")
+UNITS = {"second": 1, "minute": 60, "hour": 3600}
+SHORTEST_POLL = 10  # seconds
+
 
 class ConfigError(Exception):
     """A configuration value is missing or wrong; the message names file, row and field."""
@@ -243,6 +247,36 @@ class ClosedDay(Row, frozen=True, kw_only=True):
     reason: str
 
 
+class QueuedEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """What a message of one type holds: a record of a stream, at a dotted path ("": the message is the record)."""
+
+    stream: str
+    record: str = ""
+
+
+class Queue(msgspec.Struct, frozen=True, kw_only=True):
+    """A broker of the company's own that carries events of an account.
+
+    Its URL, which may hold a password, is the account's credential `broker_url`. `name` is the queue or topic. Paths
+    are dotted and lead to a text or a number in the JSON message; `event_id` is "" where messages have none (the hash
+    stands for it), `event_type` where all are of the one type in `events`.
+    """
+
+    broker: Literal["rabbitmq", "kafka"]
+    name: str
+    events: dict[str, QueuedEvent]
+    outlet: str
+    event_type: str = ""
+    event_id: str = ""
+    object_key: str = ""
+    sent_at: str = ""
+    group: str = "c4"  # Kafka's consumer group
+
+    def __post_init__(self) -> None:
+        if not self.event_type and len(self.events) != 1:
+            raise ValueError("queue: event_type: is needed to tell several types of events apart")
+
+
 class Integration(msgspec.Struct, frozen=True, kw_only=True):
     """One vendor account. `outlets` maps the vendor's own outlet id to ours; `settings` feed URL templates.
 
@@ -260,8 +294,18 @@ class Integration(msgspec.Struct, frozen=True, kw_only=True):
     region: str = "id"
     per_second: float | None = None  # overrides the connector's declared limit
     concurrent: int | None = None
+    poll: str = ""  # "every 5 minutes": the sales are read that often, beside the nights
+    queue: Queue | None = None
+
+    @property
+    def poll_seconds(self) -> int:
+        """The pace that is asked for; 0 for no polling."""
+        told = EVERY.fullmatch(self.poll)
+        return int(told[1] or 1) * UNITS[told[2]] if told else 0
 
     def __post_init__(self) -> None:
+        if self.poll and self.poll_seconds < SHORTEST_POLL:
+            raise ValueError(f"poll: {self.poll!r} is not like 'every 5 minutes', or under {SHORTEST_POLL} seconds")
         if not INTEGRATION_ID.fullmatch(self.integration_id):
             raise ValueError(f"integration_id: {self.integration_id!r} is not like moka-jakarta: a-z, 0-9 and single -")
 

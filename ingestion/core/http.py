@@ -59,6 +59,7 @@ class Call:
     size: int
     attempt: int
     error: str = ""
+    quota_left: float | None = None  # share of the vendor's quota, where it tells
 
 
 class Breaker(Protocol):
@@ -389,6 +390,7 @@ class ApiClient:
                 len(answer.content) if answer is not None else 0,
                 attempt,
                 type(error).__name__ if error else "",
+                _quota_left(answer.headers) if answer is not None else None,
             )
         )
         return answer, error
@@ -438,6 +440,15 @@ def _http_date(text: str) -> float | None:
         return parsedate_to_datetime(text).timestamp()
     except (TypeError, ValueError):
         return None
+
+
+def _quota_left(headers: Mapping[str, str]) -> float | None:
+    """What is left of a quota, from 0 to 1, by the headers that many vendors and gateways send."""
+    for prefix in ("X-RateLimit-", "RateLimit-", "X-Rate-Limit-"):
+        left, limit = headers.get(f"{prefix}Remaining", ""), headers.get(f"{prefix}Limit", "")
+        if left.isdecimal() and limit.isdecimal() and int(limit):
+            return min(int(left) / int(limit), 1.0)
+    return None
 
 
 def _path(request: requests.PreparedRequest) -> str:

@@ -15,11 +15,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+import msgspec
 from sqlalchemy import select
 
 from ingestion.core import fetch, warehouse
 from ingestion.core.config import Integration
 from ingestion.core.failpoints import failpoint
+from ingestion.core.lines import POLL, QUEUE, SOCKET
 from ingestion.core.load import SEQ_PER_RUN
 from ingestion.core.ops.db import reading
 from ingestion.core.ops.inbox import Inbox, Settled, StoredEvent
@@ -27,7 +29,7 @@ from ingestion.core.ops.incidents import Incident, Severity
 from ingestion.core.ops.models import SyncRun
 from ingestion.core.paths import at
 from ingestion.core.platform import Platform
-from ingestion.core.spec import Carries, Connector, Hint, Stream
+from ingestion.core.spec import Carries, Connector, Hint, Scope, Stream
 from ingestion.core.sync import Sent, SyncReport, deliver
 
 INCIDENTS = "dead-events:"  # their keys begin so
@@ -35,6 +37,13 @@ HINT_LIFE = timedelta(days=1)  # after which a hint tells nothing that a pull ha
 BATCH = 1000  # events of one account and load
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """The event is a page of a stream, as a poll read it (see `polled_page`)."""
+
+    stream: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,16 +136,43 @@ def _load(
     return LiveReport(integration_id, Counter(outcome.state for outcome in work.settled.values()), error)
 
 
+def routes(connector: Connector, account: Integration) -> dict[str, Carries | Hint | Polled]:
+    """What each type of event is, of an account. Types are told apart by the door through which they come: what an
+    unsigned webhook says is never taken for a message of a socket, a queue or a poll.
+    """
+    found: dict[str, Carries | Hint | Polled] = {}
+    if connector.webhooks is not None:
+        found |= connector.webhooks.events
+    if connector.socket is not None:
+        found |= {f"{SOCKET}{name}": route for name, route in connector.socket.events.items()}
+    if account.queue is not None:
+        found |= {f"{QUEUE}{name}": Carries(event.stream, event.record) for name, event in account.queue.events.items()}
+    if account.poll:
+        found |= {f"{POLL}{stream.name}": Polled(stream.name) for stream in polled_streams(connector)}
+    return found
+
+
+def polled_streams(connector: Connector) -> list[Stream]:
+    """Streams that a short poll reads: the sales of an outlet."""
+    return [stream for stream in connector.streams if stream.marks_complete and stream.scope is Scope.OUTLET]
+
+
+def polled_page(page: fetch.Page) -> bytes:
+    """A page as the body of an event: what it covers in the first line, then its bytes."""
+    return msgspec.json.encode(dict(page.constants)) + b"\n" + page.content
+
+
 def _sort(platform: Platform, inbox: Inbox, integration_id: str, events: Iterable[StoredEvent]) -> _Sorted:
     work = _Sorted()
     account = next((a for a in platform.config.integrations if a.integration_id == integration_id), None)
     connector = platform.connector(integration_id) if account else None
     outdated = inbox.outdated(events)
+    known = routes(connector, account) if account is not None and connector is not None else {}
     for event in events:
-        if account is None or connector is None or connector.webhooks is None:
+        if account is None or connector is None or not known:
             work.settled[event.seq] = Settled("rejected", "its account is not configured, or takes no events")
             continue
-        route = connector.webhooks.events.get(event.event_type)
+        route = known.get(event.event_type)
         if route is None:
             work.settled[event.seq] = Settled("ignored", "no stream takes events of this type")
         elif event.outlet not in account.outlets:
@@ -147,19 +183,34 @@ def _sort(platform: Platform, inbox: Inbox, integration_id: str, events: Iterabl
             work.settled[event.seq] = Settled("ignored", "older than a day: the pull has read that time")
         elif isinstance(route, Hint):
             work.hints[route.stream].setdefault(event.outlet, []).append((event, route))
+        elif isinstance(route, Polled):
+            _take_page(platform, work, route.stream, event)
         else:
-            _carry(work, account, connector.stream(route.stream), event, route)
+            _carry(platform, work, account, connector.stream(route.stream), event, route)
     if connector is not None:
         _leave_out_known(platform, connector, work)
     return work
 
 
-def _carry(work: _Sorted, account: Integration, stream: Stream, event: StoredEvent, route: Carries) -> None:
-    record = at(event.body, route.record)
+def _take_page(platform: Platform, work: _Sorted, stream: str, event: StoredEvent) -> None:
+    read_until = platform.ops.read_until(event.integration_id, stream, event.outlet)
+    if event.sent_at is not None and read_until is not None and event.sent_at < read_until:
+        work.settled[event.seq] = Settled("ignored", "a pull has read the outlet since")
+        return
+    constants, _, content = event.body.partition(b"\n")
+    page = fetch.Page(content, event.outlet, msgspec.json.decode(constants, type=dict[str, str]))
+    work.records[stream].append((event, page))
+
+
+def _carry(
+    platform: Platform, work: _Sorted, account: Integration, stream: Stream, event: StoredEvent, route: Carries
+) -> None:
+    record = at(event.body, route.record) if route.record else event.body
     if record is None:
         work.settled[event.seq] = Settled("rejected", f"{route.record}: required, but missing")
         return
-    values = {**account.settings, "outlet": event.outlet}
+    zone = platform.zones(account)[event.outlet].key
+    values = {**account.settings, "outlet": event.outlet, "timezone": zone}
     constants = {name: template.format_map(values) for name, template in stream.constants.items()}
     work.records[stream.name].append((event, fetch.Page(record, event.outlet, constants, "record")))
 

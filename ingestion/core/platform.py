@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from ingestion.core.config import Config, Integration, load_config
 from ingestion.core.errors import AccessError
-from ingestion.core.http import ApiClient
+from ingestion.core.http import ApiClient, Call
 from ingestion.core.landing import LandingZone
 from ingestion.core.ops import store
 from ingestion.core.ops.crypto import Keyring
@@ -76,22 +76,30 @@ class Platform:
         api: Connector | None = None,
         *,
         concurrent: int | None = None,
+        share: float = 1.0,
+        watch: Callable[[Call], None] = lambda call: None,
     ) -> ApiClient:
-        """An API client with the integration's credentials, limits, breaker and audit; of another `api` of the vendor
-        than the one that its connector reads, if told. The rate is shared with every other client of the account, in
-        whatever process; `concurrent` is for one that is to stand back. Raises AccessError for a missing credential.
+        """An API client with the integration's credentials, limits (or a `share` of them), breaker and audit; of another
+        `api` of the vendor than the one that its connector reads, if told. The rate is shared with every other client
+        of the account, in whatever process; `concurrent` is for one that is to stand back. `watch` sees every call.
+        Raises AccessError for a missing credential.
         """
         integration = self.config.integration(integration_id)
         declared = api or connector(integration.vendor)
         limit = replace(
             declared.limit,
-            per_second=integration.per_second or declared.limit.per_second,
+            per_second=share * (integration.per_second or declared.limit.per_second),
             concurrent=concurrent or integration.concurrent or declared.limit.concurrent,
         )
         credentials = RotatingCredentials(self.ops, integration_id)
         missing = [name for name in declared.credential_fields if not credentials.get(name)]
         if missing:
             raise AccessError(f"{integration_id} has no credential {missing[0]!r}; store it with `c4 credentials set`")
+
+        def audit(call: Call) -> None:
+            self.ops.audit_call(call)
+            watch(call)
+
         return ApiClient(
             declared,
             integration_id,
@@ -99,7 +107,7 @@ class Platform:
             credentials,
             limit=limit,
             breaker=self.ops.breaker(integration_id),
-            audit=self.ops.audit_call,
+            audit=audit,
             share=self.ops.allowance(integration_id),
             sleep=sleep,
         )

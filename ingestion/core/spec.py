@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ingestion.core.fetch import FetchContext, Page
     from ingestion.core.http import ApiClient
     from ingestion.core.journal import JournalTarget
+    from ingestion.core.lines import Follow
     from ingestion.core.writes.change import WriteTarget
 
 
@@ -207,6 +208,20 @@ class Webhooks:
 
 
 @dataclass(frozen=True, slots=True)
+class Socket:
+    """Connections that we hold to senders of the vendor's, for example an agent in each outlet.
+
+    `lines` finds them in an account's settings and credentials, by the vendor's outlet id; it raises AccessError. What
+    they store is read by `events`, as with webhooks. `credentials` are those that the senders ask for.
+    """
+
+    lines: Callable[[Mapping[str, str], Mapping[str, str]], Mapping[str, Follow]]
+    events: Mapping[str, Carries | Hint]
+    credentials: tuple[str, ...] = ()
+    evidence: Evidence = Evidence.DOCS
+
+
+@dataclass(frozen=True, slots=True)
 class OAuth:
     """OAuth 2 authorisation code grant (RFC 6749), by which a person connects an account in the browser.
 
@@ -261,6 +276,7 @@ class Connector:
     writers: tuple[Writer, ...] = ()
     live: str = ""  # webhooks, polling, socket ... where the connector has a live path
     webhooks: Webhooks | None = None
+    socket: Socket | None = None
     oauth: OAuth | None = None
     business_errors: Callable[[Any], str | None] | None = None  # the vendor's words in an answer, 200 included
     readback: tuple[str, ...] = ()  # streams that read posted journals back

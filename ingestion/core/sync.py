@@ -71,7 +71,7 @@ def sync(
                 fetch.plan(
                     stream,
                     outlets=zones,
-                    settings=_values(platform, integration),
+                    settings=template_values(platform, integration),
                     start_date=integration.start_date,
                     as_of=as_of,
                     cursors=cursors,
@@ -179,7 +179,7 @@ def deliver(
     connector = platform.connector(integration_id)
     integration = platform.config.integration(integration_id)
     zones, as_of = platform.zones(integration), platform.settings.as_of
-    values = _values(platform, integration)
+    values = template_values(platform, integration)
 
     def events(stream: Stream, _: Mapping[str, str]) -> Iterator[fetch.Event]:
         wanted = sent[stream.name]
@@ -282,7 +282,7 @@ def _chosen(connector: Connector, only: Iterable[str] | None) -> list[Stream]:
     return [stream for stream in connector.streams if names is None or stream.name in names]
 
 
-def _values(platform: Platform, integration: Integration) -> dict[str, str]:
+def template_values(platform: Platform, integration: Integration) -> dict[str, str]:
     """What URL templates of the integration may name."""
     return {"config": str(platform.settings.config), **integration.settings}
 
@@ -348,4 +348,4 @@ def _record(
         ledger.finish(report.status, datetime.now(UTC))
 
 
-__all__ = ["Pick", "Reject", "Sent", "SyncReport", "deliver", "read_range", "replay", "sync"]
+__all__ = ["Pick", "Reject", "Sent", "SyncReport", "deliver", "read_range", "replay", "sync", "template_values"]

@@ -16,7 +16,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from ingestion.core.config import Integration
+from ingestion.core.config import Integration, Queue
+from ingestion.core.lines import DOORS, Message
 from ingestion.core.ops.inbox import NewEvent, body_hash
 from ingestion.core.paths import at
 from ingestion.core.platform import Platform
@@ -87,20 +88,33 @@ def read_event(
     owners = _owners(webhooks, accounts, secrets, _Request(headers, query, content, now))
     if not owners:
         raise Refused(401, "the signature is missing or wrong")
-    told = text(content, webhooks.event_type)
-    route = webhooks.events.get(told)
-    outlet = text(content, webhooks.outlet) if route is not None else ""
-    of_outlet = [account for account in owners if outlet in account.outlets]
+    told = described(webhooks, text(content, webhooks.event_type), content)
+    if told.event_type.startswith(DOORS):
+        raise Refused(400, "is no type of event", webhooks.event_type)
+    of_outlet = [account for account in owners if told.outlet in account.outlets]
     return NewEvent(
         vendor=connector.name,
         integration_id=(of_outlet or owners)[0].integration_id,
-        event_id=text(content, webhooks.event_id) if webhooks.event_id else body_hash(content),
+        event_id=told.event_id,
         body=content,
-        event_type=told,
-        outlet=outlet,
-        object_key=text(content, webhooks.object_key) if route is not None and webhooks.object_key else "",
-        sent_at=_moment(text(content, webhooks.sent_at), webhooks.sent_at) if webhooks.sent_at else None,
+        event_type=told.event_type,
+        outlet=told.outlet,
+        object_key=told.object_key,
+        sent_at=told.sent_at,
         headers={name: headers[name] for name in webhooks.headers if name in headers},
+    )
+
+
+def described(paths: Webhooks | Queue, event_type: str, content: bytes) -> Message:
+    """What an event of a type is about, read at the declared paths. Raises Refused(400)."""
+    is_read = event_type in paths.events
+    return Message(
+        event_id=text(content, paths.event_id) if paths.event_id else body_hash(content),
+        event_type=event_type,
+        outlet=text(content, paths.outlet) if is_read else "",
+        content=content,
+        object_key=text(content, paths.object_key) if is_read and paths.object_key else "",
+        sent_at=_moment(text(content, paths.sent_at), paths.sent_at) if paths.sent_at else None,
     )
 
 

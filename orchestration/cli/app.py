@@ -121,6 +121,14 @@ def serve(
 
 
 @app.command()
+def listen() -> None:
+    """Hold the sockets, queues and polls of all accounts until interrupted; what they bring goes into the inbox."""
+    from orchestration.cli.live import run_listen
+
+    raise typer.Exit(run_listen())
+
+
+@app.command()
 def live(
     once: Annotated[bool, typer.Option(help="Load what waits now, then end.")] = False,
     every: Annotated[float, typer.Option(min=0.5, help="Seconds between two looks into the inbox.")] = 5.0,
@@ -312,7 +320,10 @@ def credentials_set(
     if connector.webhooks is not None:
         name = connector.webhooks.authentic.secret
         values[name] = typer.prompt(f"{name} (empty for none)", hide_input=True, default="", show_default=False)
-    for name in [name for writer in connector.writers if writer.api for name in writer.api.credential_fields]:
+    more = [name for writer in connector.writers if writer.api for name in writer.api.credential_fields]
+    more += connector.socket.credentials if connector.socket is not None else ()
+    more += ["broker_url"] if platform.config.integration(integration_id).queue is not None else []
+    for name in (name for name in more if name not in values):
         values[name] = typer.prompt(f"{name} (empty for none)", hide_input=True, default="", show_default=False)
     platform.ops.set_credentials(integration_id, values, who=who)
     console.print(f"stored {len(values)} credentials of {integration_id}")

@@ -1,4 +1,4 @@
-"""`c4 serve`, `c4 live`, `c4 events`, `c4 tokens`: what vendors send us, from the door to the live mart."""
+"""`c4 serve`, `c4 listen`, `c4 live`, `c4 events`, `c4 tokens`: what vendors send us, from the door to the mart."""
 
 from __future__ import annotations
 
@@ -29,13 +29,34 @@ def run_receiver(settings: Settings, host: str, port: int, public_url: str) -> N
     run(create_app(Platform.open(settings), public_url=public_url), host, port)
 
 
+def run_listen() -> int:
+    """Hold every socket, queue and poll of the company until interrupted. Returns 1 where another process does."""
+    from ingestion.receiver.listen import Listener
+
+    stop = _interrupted()
+    platform = Platform.open(Settings.load())
+    try:
+        with lease(platform.ops.sessions, "listen", platform.ops.now) as held:
+            Listener(platform, stop).run(held.renew)
+    except (LeaseHeldError, LeaseLostError) as error:
+        console.print(f"[red]{error}[/red]")
+        return 1
+    return 0
+
+
+def _interrupted() -> threading.Event:
+    """Set when somebody asks the process to end."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
 def run_live(*, once: bool, every: float, as_json: bool) -> int:
     """Load batch after batch and refresh the live marts until interrupted; failures are tried again after growing
     pauses. Returns whether the last round failed.
     """
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    stop = _interrupted()
     ops = Platform.open(Settings.load()).ops
     inbox, stale, pause, well = ops.inbox, False, every, True
     try:

@@ -7,6 +7,7 @@ import os
 import struct
 import threading
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -17,12 +18,14 @@ import msgspec
 import pytest
 
 from ingestion.core.errors import AccessError, RetriableError
-from ingestion.core.load import Loader
+from ingestion.core.lines import SOCKET, Message, NotStoredError
+from ingestion.core.live import load_waiting
+from ingestion.core.ops.inbox import NewEvent
 from ingestion.core.sync import SyncReport
 from ingestion.sandbox.clock import Clock
 from ingestion.vendors.ncr_aloha import days, live, messages
 from ingestion.vendors.ncr_aloha.dbf import DbfError, read_dbf
-from ingestion.vendors.ncr_aloha.live import NotStored, Patience, PositionFile, Site, follow, sites
+from ingestion.vendors.ncr_aloha.live import Patience, Site, follow, sites
 from ingestion.vendors.ncr_aloha.sandbox import CARD, HOLDER, SHARED_KEY, SSN, TRACK, Agent, AlohaSandbox, dbf
 from tests import stand as stands
 from tests.stand import Stand
@@ -173,7 +176,7 @@ def test_personal_data_never_lands(stand: Stand) -> None:
     sandbox = stand.running.sandbox(VENDOR)
     told = b"".join(msgspec.json.encode(event) for event in sandbox.events("S0001"))
     assert CARD.encode() in told
-    kept = b"".join(content for content in kept_messages(sandbox, "S0001").values())
+    kept = b"".join(message.content for message in kept_messages(sandbox, "S0001").values())
     stored = str(stand.raw(VENDOR)).encode()
     for secret in secrets:
         assert not [where for where in (landed, kept, stored) if secret.encode() in where], secret
@@ -241,52 +244,67 @@ def test_a_column_that_must_be_there() -> None:
 
 @dataclass
 class Inbox:
-    """Keeps messages as the receiver's inbox does: once per event. `full` when all that is expected has come."""
+    """Keeps messages as the inbox does: once per event. `full` when all that is expected has come."""
 
     expected: set[str]
     agent: Agent | None = None
     refuses: set[int] = field(default_factory=set)  # calls that fail
     stops_at: int = 0  # messages after which the client is stopped
-    kept: dict[str, bytes] = field(default_factory=dict)
+    kept: dict[str, Message] = field(default_factory=dict)
+    lost_ones: list[int] = field(default_factory=list)
+    at: int = 0
     calls: int = 0
     full: threading.Event = field(default_factory=threading.Event)
+    losing: threading.Event = field(default_factory=threading.Event)
     stop: threading.Event = field(default_factory=threading.Event)
 
-    def put(self, event_id: str, content: bytes) -> None:
+    def store(self, message: Message) -> Future[bool]:
         self.calls += 1
+        done: Future[bool] = Future()
         if self.calls in self.refuses:
-            raise NotStored
-        assert event_id not in self.kept, "stored twice"
+            done.set_exception(NotStoredError())
+            return done
+        assert message.event_id not in self.kept, "stored twice"
         if self.agent is not None:
-            assert self.agent.acknowledged < int(event_id.rsplit("/", 1)[1]), "acknowledged before it was stored"
-        self.kept[event_id] = content
+            assert self.agent.acknowledged < int(message.event_id.rsplit("/", 1)[1]), (
+                "acknowledged before it was stored"
+            )
+        self.kept[message.event_id] = message
         if self.expected and self.expected <= self.kept.keys():
             self.full.set()
         if len(self.kept) == self.stops_at:
             self.stop.set()
+        done.set_result(True)
+        return done
+
+    def position(self, name: str = "") -> int:
+        return self.at
+
+    def remember(self, position: int, name: str = "") -> None:
+        self.at = position
+
+    def heard(self) -> None:
+        """Nobody waits for it."""
+
+    def lost(self, number: int, why: str) -> None:
+        self.lost_ones.append(number)
+        self.losing.set()
 
 
 class Client:
     """`follow` in a thread; ends with the block, and raises what it raised."""
 
-    def __init__(self, site: Site, inbox: Inbox, folder: Path, patience: Patience = HASTY) -> None:
-        self.position = PositionFile(folder / "position")
-        self.lost: list[tuple[str, int, str]] = []
-        self.heard = threading.Event()  # of something that is lost
+    def __init__(self, site: Site, inbox: Inbox, patience: Patience = HASTY) -> None:
         self.errors: list[BaseException] = []
         self.inbox = inbox
 
         def run() -> None:
             try:
-                follow(site, inbox.put, self.position, inbox.stop, patience=patience, lost=self.lose)
+                follow(site, inbox, inbox.stop, patience=patience)
             except Exception as error:  # noqa: BLE001 - raised again in the test's own thread
                 self.errors.append(error)
 
         self.thread = threading.Thread(target=run, daemon=True)
-
-    def lose(self, site: str, seq: int, why: str) -> None:
-        self.lost.append((site, seq, why))
-        self.heard.set()
 
     def __enter__(self) -> Client:
         self.thread.start()
@@ -306,11 +324,11 @@ def sandbox() -> AlohaSandbox:
     return AlohaSandbox(company, Clock(company.nights()[0]))
 
 
-def kept_messages(sandbox: AlohaSandbox, site: str) -> dict[str, bytes]:
+def kept_messages(sandbox: AlohaSandbox, site: str) -> dict[str, Message]:
     """What is to be kept of all that a site has told."""
     encode = msgspec.json.Encoder(decimal_format="number").encode
     kept = (messages.keep(encode(event), site) for event in sandbox.events(site))
-    return {message.event_id: message.content for message in kept if message is not None}
+    return {message.event_id: message for message in kept if message is not None}
 
 
 def site_of(agent: Agent, key: str = SHARED_KEY) -> Site:
@@ -319,7 +337,7 @@ def site_of(agent: Agent, key: str = SHARED_KEY) -> Site:
     return sites(address, credentials)[0]
 
 
-def test_faults_of_the_socket_lose_nothing_and_double_nothing(sandbox: AlohaSandbox, tmp_path: Path) -> None:
+def test_faults_of_the_socket_lose_nothing_and_double_nothing(sandbox: AlohaSandbox) -> None:
     """Catches: a frame cut in two taken for two, a reconnect that skips, an acknowledgement before the message is safe,
     a gap that nobody asks for, a duplicate stored twice, a dead connection waited for."""
     expected = kept_messages(sandbox, "S0001")
@@ -327,12 +345,12 @@ def test_faults_of_the_socket_lose_nothing_and_double_nothing(sandbox: AlohaSand
     with sandbox.listen("S0001", heartbeat=0.1, window=4) as agent:
         agent.faults = {3 * place: fault for place, fault in enumerate(faults, start=1)}
         inbox = Inbox(set(expected), agent, refuses={4, 5})
-        with Client(site_of(agent), inbox, tmp_path) as client:
+        with Client(site_of(agent), inbox):
             assert inbox.full.wait(WAIT)
         assert inbox.kept == expected
         assert agent.faults == {}
-        assert agent.connections >= 1 + 5 + 2  # what ends a connection, and what could not be stored
-        assert client.lost == []
+        assert agent.connections >= 1 + 5 + 1  # what ends a connection, and what could not be stored
+        assert inbox.lost_ones == []
         assert agent.errors == []
 
 
@@ -347,20 +365,20 @@ class Refused(logging.Handler):
         self.seen.set()
 
 
-def test_either_side_may_start_again(sandbox: AlohaSandbox, tmp_path: Path) -> None:
+def test_either_side_may_start_again(sandbox: AlohaSandbox) -> None:
     """Catches: a position that runs ahead of what is stored, a client that does not wait for an agent that is away."""
     with sandbox.listen("S0001") as agent:
         site, first = site_of(agent), Inbox(set(kept_messages(sandbox, "S0001")), agent, stops_at=7)
-        with Client(site, first, tmp_path):
+        with Client(site, first):
             assert first.stop.wait(WAIT)
     assert len(first.kept) >= 7
     sandbox.clock.set(sandbox.company.nights()[1])
     later = kept_messages(sandbox, "S0001")
-    second = Inbox(set(later) - set(first.kept))
+    second = Inbox(set(later) - set(first.kept), at=first.at)
     refused = Refused()
     live.log.addHandler(refused)
     try:
-        with Client(site, second, tmp_path):
+        with Client(site, second):
             assert refused.seen.wait(WAIT)  # nobody listens yet
             with sandbox.listen("S0001", port=site.port) as agent:
                 assert second.full.wait(WAIT)
@@ -370,7 +388,7 @@ def test_either_side_may_start_again(sandbox: AlohaSandbox, tmp_path: Path) -> N
     assert first.kept | second.kept == later
 
 
-def test_what_an_agent_cannot_give_is_told_and_passed_over(sandbox: AlohaSandbox, tmp_path: Path) -> None:
+def test_what_an_agent_cannot_give_is_told_and_passed_over(sandbox: AlohaSandbox) -> None:
     """Catches: one event that never fits, or is gone, in the way of all that follow."""
     expected = kept_messages(sandbox, "S0001")
     odd = next(e["seq"] for e in sandbox.events("S0001") if e["event"] == "CHECK_CLOSED" and e["seq"] > 5)
@@ -378,46 +396,46 @@ def test_what_an_agent_cannot_give_is_told_and_passed_over(sandbox: AlohaSandbox
     with sandbox.listen("S0001", heartbeat=0.1) as agent:
         agent.faults = {odd: "odd"}
         inbox = Inbox(others, agent)
-        with Client(site_of(agent), inbox, tmp_path / "odd") as client:
+        with Client(site_of(agent), inbox):
             assert inbox.full.wait(WAIT)
         assert inbox.kept.keys() == others
-        assert [(site, seq) for site, seq, _ in client.lost] == [("S0001", odd)]
+        assert inbox.lost_ones == [odd]
 
 
-def test_events_that_an_agent_has_dropped_are_told_and_passed_over(sandbox: AlohaSandbox, tmp_path: Path) -> None:
+def test_events_that_an_agent_has_dropped_are_told_and_passed_over(sandbox: AlohaSandbox) -> None:
     """Catches: a client that was away too long and never comes in again."""
     last, known = len(sandbox.events("S0001")), kept_messages(sandbox, "S0001")
     with sandbox.listen("S0001", oldest=9) as agent:
         inbox = Inbox(set())
-        with Client(site_of(agent), inbox, tmp_path) as client:
-            assert client.heard.wait(WAIT)
+        with Client(site_of(agent), inbox):
+            assert inbox.losing.wait(WAIT)
             night = sandbox.company.nights()[1]
             later = AlohaSandbox(sandbox.company, Clock(night))
             inbox.expected = kept_messages(later, "S0001").keys() - known.keys()
             sandbox.clock.set(night)
             assert inbox.full.wait(WAIT)
-    assert [(site, seq) for site, seq, _ in client.lost] == [("S0001", last)]
+    assert inbox.lost_ones == [last]
     assert inbox.kept.keys() == inbox.expected
 
 
-def test_who_may_not_is_told_at_once(sandbox: AlohaSandbox, tmp_path: Path) -> None:
+def test_who_may_not_is_told_at_once(sandbox: AlohaSandbox) -> None:
     """Catches: wrong credentials tried for ever; a key in an error's words."""
     with sandbox.listen("S0001") as agent:
         with pytest.raises(AccessError, match="does not accept the credentials") as caught:
-            follow(site_of(agent, key="wrong"), Inbox(set()).put, PositionFile(tmp_path / "p"), threading.Event())
+            follow(site_of(agent, key="wrong"), Inbox(set()), threading.Event())
         assert "wrong" not in str(caught.value)
         other = Site("S0002", "127.0.0.1", agent.port, "any", SHARED_KEY)
         with pytest.raises(AccessError, match="is not that of site S0002"):
-            follow(other, Inbox(set()).put, PositionFile(tmp_path / "p"), threading.Event())
+            follow(other, Inbox(set()), threading.Event())
 
 
-def test_an_agent_that_is_away_for_good_is_told(sandbox: AlohaSandbox, tmp_path: Path) -> None:
+def test_an_agent_that_is_away_for_good_is_told(sandbox: AlohaSandbox) -> None:
     """Catches: a reconnect without an end that nobody hears of."""
     with sandbox.listen("S0001") as agent:
         site = site_of(agent)
     few = Patience(first_pause=0.001, longest_pause=0.001, failures=3)
     with pytest.raises(RetriableError, match="3 connections brought nothing"):
-        follow(site, Inbox(set()).put, PositionFile(tmp_path / "p"), threading.Event(), patience=few)
+        follow(site, Inbox(set()), threading.Event(), patience=few)
 
 
 @pytest.mark.parametrize("agents", ["S0001", "S0001=host", "=host:1", "S0001=host:port"])
@@ -426,31 +444,22 @@ def test_addresses_that_are_none_are_told(agents: str) -> None:
         sites({"agents": agents}, {"client_id": "a", "shared_key": "b"})
 
 
-def load(stand: Stand, contents: Iterable[bytes]) -> None:
-    """Load kept messages as a micro-batch: pages to landing, rows to raw, no cursor moved."""
+def load(stand: Stand, told: Iterable[Message]) -> None:
+    """Messages through the inbox and the live loader; one that came before is not loaded again."""
     platform = stand.platform()
-    (integration,) = platform.integrations(VENDOR)
-    connector, zones = platform.connector(integration.integration_id), platform.zones(integration)
-    run_id = platform.ops.start_run(integration.integration_id, stand.now)
-    loader = Loader(stand.settings(), connector, integration.integration_id, platform.hasher)
-    loader.prepare()
-    kept = list(contents)
-    results = loader.run(
-        [connector.stream("days")],
-        lambda stream, cursors: messages.pages(kept, zones),
-        lambda stream: platform.landing.batch(
-            connector.slug, integration.integration_id, stream.name, stand.now, run_id
-        ),
-        run_id=run_id,
-        until=None,
-    )
-    assert not [reject for result in results for reject in result.rejects]
-    assert not [field for result in results for field in result.drift]
+    (account,) = platform.integrations(VENDOR)
+    inbox = platform.ops.inbox
+    for message in told:
+        name = (VENDOR, account.integration_id, message.event_id)
+        inbox.put(NewEvent(*name, message.content, f"{SOCKET}{message.event_type}", message.outlet))
+    inbox.close()
+    reports = load_waiting(platform, platform.ops.inbox, limit=10_000)
+    assert not [report for report in reports if report.error or set(report.states) - {"loaded"}]
 
 
-def said(stand: Stand) -> list[bytes]:
+def said(stand: Stand) -> list[Message]:
     sandbox = stand.running.sandbox(VENDOR)
-    return [content for site in sandbox.sites for content in kept_messages(sandbox, site).values()]
+    return [message for site in sandbox.sites for message in kept_messages(sandbox, site).values()]
 
 
 def test_the_socket_tells_the_running_day_and_the_files_heal_it(stand: Stand) -> None:
@@ -465,12 +474,15 @@ def test_the_socket_tells_the_running_day_and_the_files_heal_it(stand: Stand) ->
     assert_staging_is_true(stand)
     stand.set_clock(second)
     all_said = said(stand)
-    fresh = [content for content in all_said if content not in set(at_noon)]
+    known = {message.event_id for message in at_noon}
+    fresh = [message for message in all_said if message.event_id not in known]
     load(stand, fresh[::2])  # every other one is lost
     sync_well(stand)
     assert_staging_is_true(stand, tells_running=False)
     before = staged(stand, "checks")
-    load(stand, all_said)  # late, and again
+    load(stand, all_said)  # late
+    stand.platform().ops.inbox.replay(state="loaded")
+    load(stand, [])  # and again
     assert staged(stand, "checks") == before
 
 

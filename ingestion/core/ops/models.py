@@ -474,6 +474,17 @@ class InboxEvent(Base):
     settled_at: Mapped[datetime | None]
 
 
+class LinePosition(Base):
+    """How far a line was read (see `core.lines`): a number of its own counting."""
+
+    __tablename__ = "line_positions"
+
+    integration_id: Mapped[str] = mapped_column(primary_key=True)
+    line: Mapped[str] = mapped_column(primary_key=True)
+    position: Mapped[int] = mapped_column(BigInteger)
+    moved_at: Mapped[datetime]
+
+
 class ApiToken(Base):
     """A bearer token of our own API: only the hash of it is kept. `scopes` are names separated by spaces."""
 

@@ -17,11 +17,20 @@ from ingestion.core.ops import runs
 from ingestion.core.ops.backfills import Backfills
 from ingestion.core.ops.calls import CallAudit, StoredAllowance, StoredBreaker
 from ingestion.core.ops.crypto import Keyring, Sealed
-from ingestion.core.ops.db import open_ops, reading, writing
+from ingestion.core.ops.db import open_ops, reading, upsert, writing
 from ingestion.core.ops.files import file_known, file_record
 from ingestion.core.ops.inbox import Inbox
 from ingestion.core.ops.incidents import Incidents
-from ingestion.core.ops.models import AuditEntry, CircuitBreaker, Credential, LandingBatch, Reject, SyncRun
+from ingestion.core.ops.models import (
+    AuditEntry,
+    CircuitBreaker,
+    Credential,
+    LandingBatch,
+    LinePosition,
+    Reject,
+    SyncRun,
+    Watermark,
+)
 from ingestion.core.ops.runs import RunLedger
 from ingestion.core.ops.snapshot import Table, snapshot
 from ingestion.core.ops.tokens import Tokens
@@ -129,6 +138,25 @@ class Ops:
     def audit_call(self, call: Call) -> None:
         """Add a call to the audit; any thread. Written in batches: `calls.flush()` writes at once."""
         self.calls.add(call)
+
+    # lines
+
+    def line_position(self, integration_id: str, line: str) -> int:
+        """How far a line was read; 0 before the first time."""
+        with reading(self.sessions) as session:
+            found = session.get(LinePosition, (integration_id, line))
+            return found.position if found is not None else 0
+
+    def set_line_position(self, integration_id: str, line: str, position: int) -> None:
+        row = {"integration_id": integration_id, "line": line, "position": position, "moved_at": self.now()}
+        with writing(self.sessions) as session:
+            upsert(session, LinePosition, [row], update=("position", "moved_at"))
+
+    def read_until(self, integration_id: str, stream: str, outlet: str) -> datetime | None:
+        """Until when a pull has read a stream of an outlet to its end."""
+        with reading(self.sessions) as session:
+            found = session.get(Watermark, (integration_id, stream, outlet))
+            return found.complete_until if found is not None else None
 
     # sync runs
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from ingestion.core.records import Record
-from ingestion.core.spec import Category, Connector, Cursor, Evidence, Limit, Scope, Stream, Table
-from ingestion.vendors.ncr_aloha import records
+from ingestion.core.spec import Carries, Category, Connector, Cursor, Evidence, Limit, Scope, Socket, Stream, Table
+from ingestion.vendors.ncr_aloha import live, records
 from ingestion.vendors.ncr_aloha.transport import read_days
 
 REGROUND_DAYS = 14  # managers edit closed days, and Aloha grinds them again
@@ -41,6 +41,12 @@ CONNECTOR = Connector(
     title="NCR Aloha",
     limit=Limit(per_second=1000, concurrent=4),
     live="socket of a site's agent, healed by the files of End of Day",
+    socket=Socket(
+        lines=live.lines,
+        events=dict.fromkeys(("CHECK_CLOSED", "CLOCK_IN", "CLOCK_OUT"), Carries("days", "delivery")),
+        credentials=("client_id", "shared_key"),
+        evidence=Evidence.INFERRED,
+    ),
     streams=(
         _dated(
             "days",

@@ -16,14 +16,16 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Protocol
+from functools import partial
+from typing import Any
 
 import msgspec
 
 from ingestion.core.errors import AccessError, RetriableError
+from ingestion.core.lines import Follow, Keeper, NotStoredError
 from ingestion.vendors.ncr_aloha.messages import OddEvent, keep
 
 LENGTH = struct.Struct(">I")
@@ -32,41 +34,11 @@ READ = 1 << 16
 TICK = 0.5  # seconds after which an idle client looks up
 MAX_ASKED = 100  # events asked for at once
 
-Store = Callable[[str, bytes], None]  # event id, content; returns when it is durable, raises NotStored
-Lost = Callable[[str, int, str], None]  # site, the last event that is passed over, why
-
 log = logging.getLogger(__name__)
-
-
-class NotStored(Exception):
-    """A message could not be made durable: the connection ends, and the agent says it again."""
 
 
 class Broken(Exception):
     """A connection that is of no use any more: silent, full of garbage, or refused for now."""
-
-
-class Position(Protocol):
-    """The last event before which everything is stored. One that lags only makes the agent repeat itself."""
-
-    def read(self) -> int: ...
-    def write(self, seq: int) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class PositionFile:
-    """A position in a file; 0 where there is none."""
-
-    path: Path
-
-    def read(self) -> int:
-        return int(self.path.read_text("ascii")) if self.path.exists() else 0
-
-    def write(self, seq: int) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        under_way = self.path.with_suffix(".tmp")
-        under_way.write_text(str(seq), "ascii")
-        under_way.replace(self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,28 +84,29 @@ def sites(settings: Mapping[str, str], credentials: Mapping[str, str]) -> list[S
     return found
 
 
-def follow(
-    site: Site,
-    store: Store,
-    position: Position,
-    stop: threading.Event,
-    *,
-    patience: Patience = Patience(),
-    lost: Lost = lambda site, seq, why: None,
-) -> None:
-    """Store what the agent says until `stop` is set, over as many connections as it takes.
+def lines(settings: Mapping[str, str], credentials: Mapping[str, str]) -> dict[str, Follow]:
+    """What follows each site's agent. Raises AccessError as `sites` does."""
+    try:
+        patience = Patience(first_pause=float(settings.get("reconnect_seconds", Patience().first_pause)))
+    except ValueError:
+        raise AccessError("reconnect_seconds: is no number") from None
+    return {site.site_id: partial(follow, site, patience=patience) for site in sites(settings, credentials)}
+
+
+def follow(site: Site, keeper: Keeper, stop: threading.Event, *, patience: Patience = Patience()) -> None:
+    """Keep what the agent says until `stop` is set, over as many connections as it takes.
 
     Raises AccessError when the agent does not accept the credentials, RetriableError when nothing could be had in
-    many attempts, and whatever `store` raises besides NotStored.
+    many attempts.
     """
-    told = _Told(position.read())
+    told = _Told(keeper.position())
     failures = 0
     while not stop.is_set():
         begun, before = time.monotonic(), told.upto
         try:
             with socket.create_connection((site.host, site.port), patience.connect) as connection:
-                _Session(site, store, position, connection, told, patience, lost).run(stop)
-        except (OSError, Broken, NotStored) as error:
+                _Session(site, keeper, connection, told, patience).run(stop)
+        except (OSError, Broken, NotStoredError) as error:
             brought = told.upto > before or time.monotonic() - begun > patience.silence
             failures = 1 if brought else failures + 1
             why = str(error) if isinstance(error, Broken) else type(error).__name__
@@ -177,34 +150,44 @@ class _Told:
 class _Session:
     """One connection to an agent."""
 
-    def __init__(
-        self,
-        site: Site,
-        store: Store,
-        position: Position,
-        connection: socket.socket,
-        told: _Told,
-        patience: Patience,
-        lost: Lost,
-    ) -> None:
-        self.site, self.store, self.position, self.connection = site, store, position, connection
-        self.told, self.patience, self.lost = told, patience, lost
+    def __init__(self, site: Site, keeper: Keeper, connection: socket.socket, told: _Told, patience: Patience) -> None:
+        self.site, self.keeper, self.connection = site, keeper, connection
+        self.told, self.patience = told, patience
         self.received = bytearray()
+        self.storing: dict[int, Future[bool]] = {}  # events handed over that may not be durable yet
         self.heard = self.beaten = time.monotonic()
         self.acknowledged = told.upto
 
     def run(self, stop: threading.Event) -> None:
         self._greet(stop)
+        self.keeper.heard()
         while not stop.is_set():
-            for frame, message in self._messages(self._receive()):
-                kind = message.get("type")
-                if kind == "EVENT":
-                    self._take(frame, message.get("seq"))
-                elif kind == "ERROR":
-                    raise Broken(f"the agent ends it: {message.get('code')}")
+            try:
+                for frame, message in self._messages(self._receive()):
+                    kind = message.get("type")
+                    if kind == "EVENT":
+                        self._take(frame, message.get("seq"))
+                    elif kind == "ERROR":
+                        raise Broken(f"the agent ends it: {message.get('code')}")
+            finally:
+                self._stored()
             self._ask()
             self._acknowledge()
             self._beat()
+
+    def _stored(self) -> None:
+        """Wait until what was handed over is durable: what came together shares a commit. Raises NotStoredError."""
+        storing, self.storing = self.storing, {}
+        refused: NotStoredError | None = None
+        for seq, future in storing.items():
+            try:
+                future.result()
+            except NotStoredError as error:
+                refused = error
+            else:
+                self.told.add(seq)
+        if refused is not None:
+            raise refused
 
     def _greet(self, stop: threading.Event) -> None:
         """Hello, authentication, and from where on. Raises AccessError."""
@@ -237,7 +220,7 @@ class _Session:
         """Store an event; one that does not fit is asked for once more."""
         if type(seq) is not int or seq < 1:
             raise Broken("an event without a number")
-        if seq in self.told:
+        if seq in self.told or seq in self.storing:
             return
         try:
             kept = keep(frame, self.site.site_id)
@@ -247,9 +230,10 @@ class _Session:
             elif self._may_ask(seq):
                 self._send({"type": "NACK", "seq": seq, "reason": str(error)[:200]})
             return
-        if kept is not None:
-            self.store(kept.event_id, kept.content)
-        self.told.add(seq)
+        if kept is None:
+            self.told.add(seq)
+        else:
+            self.storing[seq] = self.keeper.store(kept)
 
     def _ask(self) -> None:
         """Ask for what is missing before something that came; give it up when asking does not help."""
@@ -272,21 +256,21 @@ class _Session:
 
     def _give_up(self, seq: int, why: str) -> None:
         log.warning("%s: event %d is passed over: %s", self.site.site_id, seq, why)
-        self.lost(self.site.site_id, seq, why)
+        self.keeper.lost(seq, why)
         self.told.add(seq)
 
     def _pass_over(self, upto: int, why: str) -> None:
         log.warning("%s: goes on after event %d: %s", self.site.site_id, upto, why)
-        self.lost(self.site.site_id, upto, why)
+        self.keeper.lost(upto, why)
         self.told.begin_at(upto)
         self.acknowledged = upto
-        self.position.write(upto)
+        self.keeper.remember(upto)
 
     def _acknowledge(self) -> None:
         if self.told.upto > self.acknowledged:
             self._send({"type": "ACK", "seq": self.told.upto})
             self.acknowledged = self.told.upto
-            self.position.write(self.told.upto)
+            self.keeper.remember(self.told.upto)
 
     def _beat(self) -> None:
         if time.monotonic() - self.beaten >= self.patience.heartbeat:
@@ -334,4 +318,4 @@ class _Session:
         self.connection.sendall(LENGTH.pack(len(content)) + content)
 
 
-__all__ = ["NotStored", "Patience", "Position", "PositionFile", "Site", "Store", "follow", "sites"]
+__all__ = ["Patience", "Site", "follow", "lines", "sites"]

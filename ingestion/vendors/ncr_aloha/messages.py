@@ -1,4 +1,4 @@
-"""Events of a site's agent as messages that keep, and kept messages as pages.
+"""Events of a site's agent as messages that keep.
 
 An agent names its fields like Aloha's columns, in camel case, so an event becomes the same record as the files of
 End of Day give. Only the last word on a check (CHECK_CLOSED) and time cards are kept: all else is on the way to them.
@@ -7,15 +7,13 @@ End of Day give. Only the last word on a check (CHECK_CLOSED) and time cards are
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import msgspec
 
-from ingestion.core import fetch
+from ingestion.core.lines import Message
 from ingestion.core.records import DATA_ERRORS
 from ingestion.vendors.ncr_aloha import days, records
 
@@ -26,15 +24,7 @@ class OddEvent(Exception):
     """An event that does not fit. The words name fields, never values."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """What is to be stored of an event. `event_id` is the same whenever the event comes again."""
-
-    event_id: str
-    content: bytes
-
-
-def keep(frame: bytes, site: str) -> Kept | None:
+def keep(frame: bytes, site: str) -> Message | None:
     """What is to be stored of an event; None for one that says nothing that lasts. Raises OddEvent."""
     try:
         event = msgspec.json.decode(frame, type=records.Event)
@@ -49,22 +39,8 @@ def keep(frame: bytes, site: str) -> Kept | None:
     except DATA_ERRORS as error:
         told = isinstance(error, msgspec.DecodeError)
         raise OddEvent(str(error) if told else f"its data are none ({type(error).__name__})") from None
-    message = records.Message(site=site, delivery=delivery)
-    return Kept(f"{site}/{event.dob}/{event.seq}", msgspec.json.encode(message))
-
-
-def pages(contents: Iterable[bytes], zones: Mapping[str, ZoneInfo]) -> Iterator[fetch.Event]:
-    """Kept messages as pages of the stream `days`, one for each site; a site that is no outlet is told."""
-    found: dict[str, list[msgspec.Raw]] = {}
-    for content in contents:
-        message = msgspec.json.decode(content, type=_Message)
-        found.setdefault(message.site, []).append(message.delivery)
-    for site, deliveries in found.items():
-        page = msgspec.json.encode(deliveries)
-        if site in zones:
-            yield fetch.Page(page, site, {"source_outlet_id": site, "timezone": zones[site].key})
-        else:
-            yield fetch.Reject(site, "siteId", "is no outlet of this account", payload=page, scope=site)
+    event_id = f"{site}/{event.dob}/{event.seq}"
+    return Message(event_id, event.event, site, msgspec.json.encode({"delivery": delivery}))
 
 
 def _check(data: Data, origin: days.Origin) -> dict[str, Any]:
@@ -96,11 +72,4 @@ _KEPT: dict[str, tuple[str, Callable[[Data, days.Origin], dict[str, Any]]]] = {
 }
 
 
-class _Message(msgspec.Struct):
-    """A message whose delivery is left as it is."""
-
-    site: str
-    delivery: msgspec.Raw
-
-
-__all__ = ["Kept", "OddEvent", "keep", "pages"]
+__all__ = ["OddEvent", "keep"]

@@ -157,10 +157,3 @@ class Event(Record):
     site_id: str = field(name="siteId")
     dob: date
     event: str
-
-
-class Message(Record):
-    """What is kept of an event."""
-
-    site: str
-    delivery: Delivery

@@ -573,7 +573,8 @@ class Agent:
     `twice`, `swap` (it comes after the next one), `skip` (it comes when asked for again), `garbage` (a frame that is no
     JSON), `length` (a frame too long to be one), `silence` (nothing more is said, heartbeats neither), `odd` (its data
     fit nothing; this one stays so). `oldest` is the first event that it still has, `window` how many it sends before
-    they are acknowledged. What clients acknowledged is in `acknowledged`, the number of connections in `connections`.
+    they are acknowledged. What clients acknowledged is in `acknowledged`, the number of connections in `connections`;
+    `caught_up` is set as long as all that the site has told is acknowledged, `refused` once a client was sent away.
     """
 
     def __init__(
@@ -591,6 +592,7 @@ class Agent:
         self.faults: dict[int, str] = {}
         self.acknowledged = 0
         self.connections = 0
+        self.caught_up, self.refused = threading.Event(), threading.Event()
         self.errors: list[BaseException] = []
         self.closing = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", port))
@@ -671,6 +673,7 @@ class _Talk:
 
     def _refuse(self, code: str) -> None:
         self._send(frame({"type": "ERROR", "code": code}))
+        self.agent.refused.set()
         raise _Over
 
     def _read(self) -> Iterator[Row]:
@@ -695,6 +698,7 @@ class _Talk:
 
     def _tell(self) -> None:
         events = self.agent.sandbox.events(self.agent.site)
+        (self.agent.caught_up.set if self.acknowledged >= len(events) else self.agent.caught_up.clear)()
         out = b""
         again, self.again = self.again, []
         last = min(len(events), self.acknowledged + self.agent.window)
