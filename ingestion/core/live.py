@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -35,6 +35,7 @@ from ingestion.core.sync import Sent, SyncReport, deliver
 INCIDENTS = "dead-events:"  # their keys begin so
 HINT_LIFE = timedelta(days=1)  # after which a hint tells nothing that a pull has not read
 BATCH = 1000  # events of one account and load
+LONGEST_PAUSE = 300.0  # seconds between two tries of what fails
 
 log = logging.getLogger(__name__)
 
@@ -85,16 +86,21 @@ class _Sorted:
 
 
 def load_waiting(
-    platform: Platform, inbox: Inbox, limit: int = BATCH, sleep: Callable[[float], None] = time.sleep
+    platform: Platform,
+    inbox: Inbox,
+    limit: int = BATCH,
+    sleep: Callable[[float], None] = time.sleep,
+    without: Collection[str] = (),
 ) -> list[LiveReport]:
-    """One batch of each account that has events waiting. An account whose load fails does not stop the others.
+    """One batch of each account that has events waiting, but for some. An account whose load fails does not stop the
+    others.
 
     Only one process may do this at a time (see `ops.leases`).
     """
     if dead := inbox.give_up("its loading was broken off again and again"):
         log.error("%d events were given up; see `c4 events list --state dead`", dead)
     reports = []
-    for integration_id in sorted(inbox.count("received")):
+    for integration_id in sorted(inbox.count("received").keys() - set(without)):
         try:
             reports.append(_load(platform, inbox, integration_id, limit, sleep))
         except Exception as error:  # noqa: BLE001 - reported, counted against its events, tried again by the next batch
@@ -102,6 +108,43 @@ def load_waiting(
             reports.append(LiveReport(integration_id, error=type(error).__name__))
     platform.ops.incidents.reconcile(INCIDENTS, _incidents(inbox))
     return reports
+
+
+def keep_current(
+    load: Callable[[Collection[str]], Sequence[LiveReport]],
+    refresh: Callable[[], bool],
+    *,
+    every: float,
+    once: bool = False,
+    wait: Callable[[float], bool],
+    clock: Callable[[], float] = time.monotonic,
+) -> bool:
+    """Load round after round and refresh the marts after each that brought something, until `wait` says to end (or,
+    with `once`, until nothing waits). Returns whether all was well at the end.
+
+    `load` gets the accounts that it is to leave alone: one whose load failed rests, after each failure twice as long,
+    and keeps no other from its turn. `refresh` says whether the marts are current; while they are not, all wait.
+
+    So a sale is in the marts at most `every` and two rounds after it is in the inbox: it comes at worst just after a
+    round has taken what waited, and the next one has it. A round is a load and a refresh.
+    """
+    resting: dict[str, tuple[float, float]] = {}  # account -> until when, and how long
+    is_stale, pause = False, every
+    while True:
+        now = clock()
+        reports = load({name for name, (until, _) in resting.items() if until > now})
+        for report in reports:
+            rest = min(2 * resting.pop(report.integration_id, (0.0, every))[1], LONGEST_PAUSE)
+            if report.error:
+                resting[report.integration_id] = (clock() + rest, rest)
+        is_stale = is_stale or any(report.states.get("loaded") for report in reports)
+        if is_stale:
+            is_stale = not refresh()
+        if not is_stale and any(report.states for report in reports if not report.error):
+            continue  # more may have come meanwhile
+        pause = min(pause * 2, LONGEST_PAUSE) if is_stale else every
+        if once or wait(pause):
+            return not is_stale and not resting
 
 
 def _incidents(inbox: Inbox) -> list[Incident]:

@@ -79,8 +79,8 @@ class Platform:
         share: float = 1.0,
         watch: Callable[[Call], None] = lambda call: None,
     ) -> ApiClient:
-        """An API client with the integration's credentials, limits (or a `share` of them), breaker and audit; of another
-        `api` of the vendor than the one that its connector reads, if told. The rate is shared with every other client
+        """An API client with the integration's credentials, limits (or a `share` of them), breaker and audit; of
+        another `api` of the vendor than its connector reads, if told. The rate is shared with every other client
         of the account, in whatever process; `concurrent` is for one that is to stand back. `watch` sees every call.
         Raises AccessError for a missing credential.
         """

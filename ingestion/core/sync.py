@@ -131,7 +131,7 @@ def read_range(
                 planned = fetch.plan_range(
                     stream,
                     outlets=zones,
-                    settings=_values(platform, integration),
+                    settings=template_values(platform, integration),
                     first=first,
                     last=last,
                     as_of=platform.settings.as_of,

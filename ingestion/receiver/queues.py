@@ -113,7 +113,6 @@ def _follow_kafka(queue: Queue, url: str, keeper: Keeper, stop: threading.Event)
         "group.id": queue.group,
         "enable.auto.commit": False,
         "auto.offset.reset": "earliest",
-        "partition.assignment.strategy": "cooperative-sticky",
     }
     settings = kafka_settings(url)
     consumer = kafka.Consumer({**settings, **own}, logger=log)

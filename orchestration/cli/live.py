@@ -5,21 +5,20 @@ from __future__ import annotations
 import json as jsonlib
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Any
 
 from assets.dbt import DbtError
 from assets.live import refresh_live
 from ingestion.core import warehouse
-from ingestion.core.live import LiveReport, load_waiting
+from ingestion.core.live import LiveReport, keep_current, load_waiting
 from ingestion.core.ops.leases import LeaseHeldError, LeaseLostError, lease
 from ingestion.core.platform import Platform
 from ingestion.core.settings import Settings
 from orchestration.cli.app import console, table
 
 KEPT = timedelta(days=30)  # that a loaded event stays in the inbox
-LONGEST_PAUSE = 300.0  # seconds between two tries while nothing can be loaded
 
 
 def run_receiver(settings: Settings, host: str, port: int, public_url: str) -> None:
@@ -58,31 +57,34 @@ def run_live(*, once: bool, every: float, as_json: bool) -> int:
     """
     stop = _interrupted()
     ops = Platform.open(Settings.load()).ops
-    inbox, stale, pause, well = ops.inbox, False, every, True
+    inbox = ops.inbox
     try:
         with lease(ops.sessions, "live", ops.now) as held:
-            while not stop.is_set():
+
+            def load(without: Collection[str]) -> list[LiveReport]:
                 held.renew()
-                platform = Platform.open(Settings.load())  # today's configuration and time
-                reports = load_waiting(platform, inbox)
+                reports = load_waiting(_today(), inbox, without=without)
                 _show(reports, as_json)
-                stale = stale or any(report.states.get("loaded") for report in reports)
-                well = not any(report.error for report in reports)
-                if stale:
-                    held.renew()
-                    stale = not _refreshed(platform)
-                    well = well and not stale
-                if well and any(report.states for report in reports):
-                    continue  # more may have come meanwhile
-                if once:
-                    break
+                return reports
+
+            def refresh() -> bool:
+                held.renew()
+                return _refreshed(_today())
+
+            def wait(seconds: float) -> bool:
                 inbox.forget(KEPT)
-                pause = every if well else min(pause * 2, LONGEST_PAUSE)
-                stop.wait(pause)
+                return stop.wait(seconds)
+
+            well = keep_current(load, refresh, every=every, once=once, wait=wait)
     except (LeaseHeldError, LeaseLostError) as error:
         console.print(f"[red]{error}[/red]")
         return 1
     return 0 if well else 1
+
+
+def _today() -> Platform:
+    """The platform with today's configuration and time."""
+    return Platform.open(Settings.load())
 
 
 def _refreshed(platform: Platform) -> bool:

@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -36,8 +36,11 @@ from ingestion.core.config import TABLES, Config
 from ingestion.core.settings import PROJECT_ROOT
 from ingestion.sandbox.company import Company
 from ingestion.sandbox.model import SimCheck, SimLine, SimOutlet
+from ingestion.sandbox.server import Request, Response, json_response
 from tests import postgres as pg
 from tests.metrics import Metrics
+from tests.stand import Stand
+from tests.tills import answer_with, staged, sync_well
 
 pytestmark = pytest.mark.xdist_group("dbt")
 
@@ -568,6 +571,61 @@ def put_trouble(house: Warehouse) -> None:
     )
 
 
+SEED_OUTLET = "SEED-001"
+
+
+def put_seed_example(house: Warehouse) -> None:
+    """The example of the published format: check 12345, two COFFEE001 for 50,000 in cash. A till tells it, and it comes
+    through the connector and the staging of Qasir to the unified rows.
+    """
+    at = datetime(2026, 2, 10, 12, tzinfo=ZoneInfo("Asia/Jakarta")).isoformat()
+    variant = {
+        "id": 1,
+        "variant_name": "Regular",
+        "variant_sku": "COFFEE001",
+        "product": {"id": 2, "name": "Kopi Susu"},
+    }
+    amounts = {"sub_total": "50000.00", "total_discounts": "0.00", "total_tax": "0.00", "service_charge": "0.00"}
+    cart = {"id": 3, "price_sell": "25000.00", "quantity": 2, "total_modifier_amount": "0.00", "variant": variant}
+    sale = {
+        "id": 12345,
+        "invoice_number": "12345",
+        "status": "settled",
+        "sales_type": "Dine In",
+        "tax_inclusive": False,
+    }
+    sale |= {"business_date": "2026-02-10", "settled_at": at, "updated_at": at, "rounding": "0.00", **amounts}
+    sale |= {"total_bill": "50000.00", "carts": [{**cart, "sub_total": "50000.00", "total_discount": "0.00"}]}
+    sale |= {"payments": [{"id": 4, "payment_mode": "CASH", "amount": "50000.00"}]}
+    sold = {"id": 1, "name": "Regular", "sku": "COFFEE001", "price": "25000.00"}
+    product = {"id": 2, "name": "Kopi Susu", "category": {"id": 5, "name": "Coffee"}, "variants": [sold]}
+    told = {"sales": sale, "products": product}
+    made = Company.build(outlets=2, days=1, checks_per_day=1, pos=("qasir",))
+    with Stand.open(house.folder / "seed", ["qasir"], made=made, days=1) as till:
+        outlet = min(till.running.sandbox("qasir").outlets())
+
+        def answer(request: Request, honest: Callable[[Request], Response]) -> Response:
+            record = told.get(request.path.rpartition("/")[2])
+            if record is None:
+                return honest(request)
+            of_outlet = request.query["outlet_id"] == [outlet]
+            page = {"current_page": 1, "page_size": 100, "total_page": 1, "total_result": int(of_outlet)}
+            records = [{**record, "outlet_id": int(outlet)}] if of_outlet else []
+            return json_response({"code": 200, "message": "", "data": records, "pagination": page})
+
+        answer_with(till, answer)
+        sync_well(till)
+        for entity in ("checks", "check_lines", "check_payments"):
+            rows = staged(till, entity)
+            assert len(rows) == 1
+            house.insert(f"raw_hand.{entity}", rows)
+        put_outlet(house, SEED_OUTLET)
+        place = {"integration_id": rows[0]["integration_id"], "source_outlet_id": outlet, "outlet_id": SEED_OUTLET}
+        house.insert("raw_c4.integration_outlets", [place])
+        account = {"integration_id": place["integration_id"], "vendor": "qasir", "slug": "qasir", "category": "pos"}
+        house.insert("raw_c4.integrations", [{**account, "enabled": False, "start_date": DSJ_1}])
+
+
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
     """What is known at the third night of four, built with all tests. Seven outlets reach every time zone."""
@@ -578,6 +636,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
     put_company(warehouse)
     put_dsj_1(warehouse)
     put_trouble(warehouse)
+    put_seed_example(warehouse)
     warehouse.statuses = warehouse.dbt("build")
     return warehouse
 
@@ -712,7 +771,7 @@ def test_what_holds_a_day_is_told(house: Warehouse) -> None:
 
 def test_days_without_trouble_wait_for_the_export_only(house: Warehouse) -> None:
     """A closed outlet needs nothing posted, and everything else is postable: no day is missing, none is held."""
-    days = house.query("from marts.outlet_days where outlet_id not in ('BAD-001', 'DSJ-001')")
+    days = house.query("from marts.outlet_days where outlet_id not in ('BAD-001', 'DSJ-001', 'SEED-001')")
     ended = [day for day in house.company.dates if day <= date(2026, 4, 6)]
     assert {(d["outlet_id"], d["business_date"]) for d in days} == {
         (outlet.outlet_id, day) for outlet in house.company.outlets for day in ended
@@ -743,6 +802,21 @@ def test_transaction_feed_has_the_published_format(house: Warehouse) -> None:
     assert {row["payment_method"] for row in feed} <= {
         "cash", "credit_card", "debit", "qris", "ewallet", "platform", "transfer", "gift_card", "unmapped",
     }  # fmt: skip
+
+
+def test_the_seed_example_comes_out_field_for_field(house: Warehouse) -> None:
+    """Catches: a field of the published transaction that is missing, renamed, or not what the till said."""
+    (row,) = house.query("from marts.transactions_c4 where location_id = ?", SEED_OUTLET)
+    integration_id, _, check_id = row.pop("transaction_id").partition(":")
+    assert (integration_id, check_id) == ("qasir-group", "12345")
+    item = {"product_id": "COFFEE001", "product_name": "Kopi Susu Regular", "category": "beverage"}
+    assert row == {
+        "location_id": SEED_OUTLET,
+        "timestamp": "2026-02-10T05:00:00Z",
+        "line_items": [{**item, "quantity": Decimal(2), "unit_price": Decimal(25_000), "revenue": Decimal(50_000)}],
+        "payment_method": "cash",
+        "total_amount": Decimal(50_000),
+    }
 
 
 def test_budget_meets_actuals_of_marts_and_books(house: Warehouse) -> None:
