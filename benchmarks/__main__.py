@@ -1,7 +1,7 @@
 """`make bench`: measurements as ratios against a floor in the same run, JSON into benchmarks/out.
 
-python -m benchmarks [load] [nightly] [receiver] [--checks N] [--outlets N,N] [--rates N,N]
 python -m benchmarks scale [--outlets N N] [--engine duckdb|postgres] [--history DAYS] [--beside dlt ingestr sling]
+python -m benchmarks [load] [nightly] [receiver] [sockets] [decoding] [--checks N] [--outlets N,N] [--rates N,N]
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from typing import Any
 
 import duckdb
 
-from benchmarks import load, nightly, others, receiver, scale
+from benchmarks import load, nightly, others, receiver, scale, sockets
 from benchmarks.measured import OUT
+
+PARTS = ["load", "nightly", "receiver", "sockets", "decoding"]
 
 
 def machine() -> dict[str, Any]:
@@ -31,8 +33,7 @@ def machine() -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    choices = ["load", "nightly", "receiver", "scale", []]
-    parser.add_argument("which", nargs="*", choices=choices, help="default: all but scale")
+    parser.add_argument("which", nargs="*", choices=[*PARTS, "scale", []], help="default: all but scale")
     parser.add_argument("--checks", type=int, default=200_000, help="checks of the load benchmark")
     parser.add_argument("--outlets", nargs="+", default=["100,1000"], help="sizes of the nightly and scale benchmarks")
     parser.add_argument("--repeat", type=int, default=3, help="runs of each side of the load benchmark")
@@ -42,9 +43,10 @@ def main() -> None:
     parser.add_argument("--history", type=int, default=30, help="days under the measured night of the scale benchmark")
     parser.add_argument("--per-outlet", type=int, default=300, help="checks per outlet and day of the scale benchmark")
     parser.add_argument("--beside", nargs="*", choices=others.TOOLS, default=others.TOOLS, help="loaders beside it")
+    parser.add_argument("--messages", type=int, default=20_000, help="messages of the socket benchmark, about")
     options = parser.parse_args()
     sizes = [int(size) for given in options.outlets for size in given.split(",")]
-    which = options.which or ["load", "nightly", "receiver"]
+    which = options.which or PARTS
     result: dict[str, Any] = {"machine": machine()}
     if "load" in which:
         result["load"] = load.measure(options.checks, options.repeat)
@@ -52,6 +54,10 @@ def main() -> None:
         result["nightly"] = [nightly.measure(size) for size in sizes]
     if "receiver" in which:
         result["receiver"] = receiver.measure(options.seconds, [int(rate) for rate in options.rates.split(",")])
+    if "sockets" in which:
+        result["sockets"] = sockets.measure(options.messages // 2)
+    if "decoding" in which:
+        result["decoding"] = sockets.decoding()
     OUT.mkdir(exist_ok=True)
     name = "-".join(which)
     if "scale" in which:

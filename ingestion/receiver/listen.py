@@ -43,6 +43,10 @@ def lines(platform: Platform, account: Integration) -> dict[str, Follow]:
         followed = connector.socket.lines(account.settings, credentials)
         found |= {f"{SOCKET}{name}": follow for name, follow in followed.items()}
     if account.queue is not None:
+        declared = {stream.name for stream in connector.streams}
+        for event in account.queue.events.values():
+            if event.stream not in declared:
+                raise AccessError(f"queue {account.queue.name}: {connector.title} has no stream {event.stream!r}")
         url = platform.ops.credentials(account.integration_id).get("broker_url", "")
         found[f"{QUEUE}{account.queue.name}"] = queues.follower(account.queue, url)
     if account.poll:
