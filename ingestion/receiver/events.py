@@ -109,9 +109,9 @@ def described(paths: Webhooks | Queue, event_type: str, content: bytes) -> Messa
     """What an event of a type is about, read at the declared paths. Raises Refused(400)."""
     is_read = event_type in paths.events
     return Message(
+        outlet=text(content, paths.outlet) if is_read else "",
         event_id=text(content, paths.event_id) if paths.event_id else body_hash(content),
         event_type=event_type,
-        outlet=text(content, paths.outlet) if is_read else "",
         content=content,
         object_key=text(content, paths.object_key) if is_read and paths.object_key else "",
         sent_at=_moment(text(content, paths.sent_at), paths.sent_at) if paths.sent_at else None,

@@ -148,7 +148,7 @@ def test_polls_tell_the_running_day_and_leave_the_night_alone(polled: Stand) -> 
     marks = platform.ops.snapshot()["watermarks"]
     polls = poller(polled)
     night = polled.now
-    for minutes in (240, 300, 305, 600, 605):
+    for minutes in (240, 600, 605):
         polled.set_clock(night + timedelta(minutes=minutes))
         assert 0 < polls.round(stop) <= polls.pace.asked * QUIET
         load(polled)

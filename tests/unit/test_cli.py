@@ -9,6 +9,8 @@ import duckdb
 import pytest
 from typer.testing import CliRunner
 
+from ingestion.core.ops.leases import lease
+from ingestion.core.platform import Platform
 from ingestion.core.settings import Settings
 from orchestration.cli.app import app
 from orchestration.cli.demo import MARKER, ui_environment
@@ -58,7 +60,7 @@ def test_without_marts_one_is_told_what_to_do(data: Path) -> None:
 
 
 def test_tokens_and_events_from_the_command_line(data: Path) -> None:
-    """Catches: a token that is never shown, or twice; a replay that says nothing of what it did."""
+    """Catches: a token that is never shown, or twice; a replay that says nothing of what it did; two listeners."""
     made = runner.invoke(app, ["tokens", "create", "grafana", "--scope", "stats", "--by", "budi"])
     assert made.exit_code == 0
     token = made.output.strip().splitlines()[-1]
@@ -72,6 +74,10 @@ def test_tokens_and_events_from_the_command_line(data: Path) -> None:
     assert json.loads(runner.invoke(app, ["events", "list", "--json"]).output) == []
     assert runner.invoke(app, ["events", "replay"]).exit_code == 1
     assert runner.invoke(app, ["events", "replay", "--state", "dead"]).exit_code == 1
+    ops = Platform.open(Settings.load()).ops
+    with lease(ops.sessions, "listen", ops.now):
+        second = runner.invoke(app, ["listen"])
+    assert (second.exit_code, "listen: process" in second.output) == (1, True)
     quiet = runner.invoke(app, ["live", "--once"])
     assert quiet.exit_code == 0, quiet.output
 

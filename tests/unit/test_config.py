@@ -183,6 +183,18 @@ WRONG_YAML = {
         "start_date: someday",
         ["integrations.yaml", "integrations[0].start_date"],
     ),
+    "poll without a pace": (
+        "integrations.yaml",
+        "integration_id: moka-nki",
+        "poll: now and then\n    integration_id: moka-nki",
+        ["integrations.yaml", "poll", "every 5 minutes"],
+    ),
+    "poll too often": (
+        "integrations.yaml",
+        "integration_id: moka-nki",
+        "poll: every 5 seconds\n    integration_id: moka-nki",
+        ["integrations.yaml", "poll", "10 seconds"],
+    ),
     "twice": (
         "integrations.yaml",
         "integration_id: moka-nbt",

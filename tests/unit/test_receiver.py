@@ -120,12 +120,15 @@ def test_an_event_that_was_changed_or_not_signed_is_refused(shared: Door, spoil:
         (b'{"timestamp":"2026-04-05T05:00:00.000Z"}', "eventType"),
         (b'{"timestamp":"2026-04-05T05:00:00.000Z","eventType":"order_updated"}', "details.restaurantGuid"),
         (b'{"timestamp":"2026-04-05T05:00:00.000Z","eventType":["order_updated"]}', "eventType"),
+        (b'{"timestamp":"2026-04-05T05:00:00.000Z","eventType":"poll:orders","guid":"forged"}', "eventType"),
         (b'{"timestamp":"2026-04-05T05:00:00.000Z","eventType":"menus_updated","guid":null}', "guid"),
         (b'{"timestamp":"2026-04-05T05:00:00.000Z","eventType":"menus_updated","guid":"a\\u0000b"}', "guid"),
     ],
 )
 def test_what_is_missing_is_named(shared: Door, body: bytes, field: str | None) -> None:
-    """Catches: a 500 for a body that is no event, an answer that leaves the vendor's engineer to guess."""
+    """Catches: a 500 for a body that is no event, an answer that leaves the vendor's engineer to guess;
+    a type by which a webhook would pass for what came through another door.
+    """
     before = shared.stored()
     answer = shared.post(shared.signed(body))
     assert answer.status_code == 400
