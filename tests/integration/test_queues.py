@@ -225,7 +225,7 @@ def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         pytest.skip("rabbitmq-server is not on PATH")
     inner = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")  # Debian's wrapper would become another user
     folder = tmp_path_factory.mktemp("rabbitmq")
-    port, distribution = free_port(), free_port()
+    port, distribution, names = free_port(), free_port(), str(free_port())
     variables = {
         **os.environ,
         "HOME": str(folder),
@@ -238,6 +238,8 @@ def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
         "RABBITMQ_CONFIG_FILE": str(folder / "none"),
         "ERL_EPMD_ADDRESS": "127.0.0.1",
+        "ERL_EPMD_PORT": names,  # a name server of its own, which may be ended with it
+        "ERL_EPMD_RELAXED_COMMAND_CHECK": "1",
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 1:1",
     }
     log = (folder / "out").open("wb")
@@ -254,6 +256,7 @@ def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        subprocess.run(["epmd", "-port", names, "-kill"], env=variables, capture_output=True, check=True)
         log.close()
 
 

@@ -624,6 +624,13 @@ def put_seed_example(house: Warehouse) -> None:
         house.insert("raw_c4.integration_outlets", [place])
         account = {"integration_id": place["integration_id"], "vendor": "qasir", "slug": "qasir", "category": "pos"}
         house.insert("raw_c4.integrations", [{**account, "enabled": False, "start_date": DSJ_1}])
+        cost = {
+            "entity_id": "*",
+            "product_code": "COFFEE001",
+            "category_group": "beverage",
+            "unit_cost": Decimal(9_000),
+        }
+        house.insert("raw_c4.product_costs", [{**cost, "valid_from": DSJ_1, "valid_to": date(9999, 12, 31)}])
 
 
 @pytest.fixture(scope="module")

@@ -101,6 +101,15 @@ def test_an_upgrade_from_the_first_revision_keeps_the_data(ops_url: str) -> None
             assert {key: now[key] for key in row if key in now} == dict(row), name
 
 
+def test_a_line_goes_on_where_it_was(ops: Ops) -> None:
+    """Catches: a position that is another line's or another account's, one that does not move."""
+    assert ops.line_position("aloha", "socket:S1") == 0
+    for position in (7, 2**40):
+        ops.set_line_position("aloha", "socket:S1", position)
+        ops.set_line_position("other", "socket:S1", 1)
+    assert [ops.line_position("aloha", line) for line in ("socket:S1", "socket:S2")] == [2**40, 0]
+
+
 def test_many_processes_open_a_new_database_at_once(tmp_path: Path, ops_url: str) -> None:
     """Catches: two migrations at the same time, a process that finds half a schema."""
     code = (
