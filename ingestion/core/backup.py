@@ -19,11 +19,11 @@ from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 
-import fsspec
 import msgspec
 from sqlalchemy import make_url
 
 from ingestion.core import warehouse
+from ingestion.core.landing import open_store
 from ingestion.core.ops import db
 from ingestion.core.ops.crypto import Keyring
 from ingestion.core.ops.store import RESTORED
@@ -91,7 +91,7 @@ def restore(settings: Settings, folder: Path, who: str) -> Manifest:
     config = settings.config if "C4_CONFIG" in os.environ else settings.data / CONFIG
     if config.exists() and any(config.iterdir()):
         raise BackupError(f"{config} is not empty")
-    files, root = fsspec.core.url_to_fs(settings.landing)
+    files, root = open_store(settings.landing)
     if files.exists(root) and files.ls(root):
         raise BackupError(f"{settings.landing} is not empty")
     warehouse.restore(settings, folder / WAREHOUSE)
@@ -132,7 +132,7 @@ def _checked(settings: Settings, folder: Path) -> Manifest:
 
 
 def _copy_landing(landing: str, target: Path, last_run: int) -> None:
-    files, root = fsspec.core.url_to_fs(landing)
+    files, root = open_store(landing)
     for path in files.find(root) if files.exists(root) else []:
         name = str(path).removeprefix(str(root)).lstrip("/")
         number = name.rpartition("/")[2].removesuffix(".pages")

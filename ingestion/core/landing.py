@@ -4,12 +4,15 @@ One batch file per (integration, stream, run): a magic line, then frames of
 `4-byte meta length, 4-byte body length, meta JSON, body`, the last one without meta. The body is AES-256-GCM over
 zstd, so personal data that a vendor sends lies at rest only encrypted, while a page can be read again byte for byte.
 The seal covers the page's place and meta, and the last frame the number of pages. A batch appears under its final name
-only when it is whole, and is never replaced.
+only when it is whole, and is never replaced: by a rename on a disk, by one conditional PUT (or the completion of a
+multipart upload) on S3, where no listing or reading sees anything before.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import struct
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -21,11 +24,25 @@ from typing import Any, Protocol
 import fsspec
 import msgspec
 import zstandard
+from fsspec import AbstractFileSystem
 
 from ingestion.core.ops.crypto import KeyringError
 
 MAGIC = b"C4PAGES1\n"
 LENGTHS = struct.Struct(">II")
+BATCH = re.compile(r"[^/]+/\d{4}/\d\d/\d\d/(\d+)\.pages")  # stream, date, run
+# fsspec's options by protocol. S3: credentials, region and AWS_ENDPOINT_URL come from where AWS's own tools take them;
+# listings are never cached, for other machines write, too; a call that fails is made again a bounded number of times.
+OPTIONS: dict[str, dict[str, Any]] = {
+    "s3": {
+        "use_listings_cache": False,
+        "config_kwargs": {
+            "connect_timeout": 10,
+            "read_timeout": 60,
+            "retries": {"mode": "standard", "total_max_attempts": 4},
+        },
+    }
+}
 
 
 class Cipher(Protocol):
@@ -113,20 +130,29 @@ def _context(name: str, number: int, meta: bytes) -> bytes:
     return b"%s#%d\n%s" % (name.encode(), number, meta)
 
 
+def open_store(url: str) -> tuple[AbstractFileSystem, str]:
+    """The store of a landing zone and the path of its root there: a folder or any fsspec URL."""
+    store, root = fsspec.core.url_to_fs(url, **OPTIONS.get(url.partition("://")[0], {}))
+    return store, root.rstrip("/")
+
+
 class LandingZone:
     """Batches under a folder or any fsspec URL (`file:///...`, `s3://bucket/prefix`)."""
 
-    def __init__(self, url: str, cipher: Cipher) -> None:
+    def __init__(self, url: str, cipher: Cipher, scratch: str | Path | None = None) -> None:
+        """`scratch` is a folder of this machine where batches for a remote store grow; the system's without it."""
         self.cipher = cipher
-        self._fs, self._root = fsspec.core.url_to_fs(url)
+        self._fs, self._root = open_store(url)
         self._local = isinstance(self._fs, fsspec.implementations.local.LocalFileSystem)
+        self._scratch = scratch
 
     def scratch(self) -> str | None:
         """Where a batch grows: beside its final place when that is local, so that publishing is a rename."""
-        if not self._local:
+        folder = self._root if self._local else self._scratch
+        if folder is None:
             return None
-        os.makedirs(self._root, exist_ok=True)
-        return self._root
+        os.makedirs(folder, exist_ok=True)
+        return str(folder)
 
     def batch(self, slug: str, integration_id: str, stream: str, as_of: datetime, run_id: int) -> Batch:
         return Batch(self, f"{slug}/{integration_id}/{stream}/{as_of:%Y/%m/%d}/{run_id}.pages")
@@ -134,19 +160,35 @@ class LandingZone:
     def publish(self, temp: str, name: str) -> None:
         """Give a finished batch its name. Raises LandingError when a batch has it already: none is ever replaced."""
         target = f"{self._root}/{name}"
-        if self._fs.exists(target):
-            raise LandingError(f"{name} is there already; does the ops database belong to this landing zone?")
-        self._fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
-        if self._local:
+        is_new = not self._fs.exists(target)
+        if is_new and self._local:
+            os.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
             os.replace(temp, target)
-        else:
-            self._fs.put_file(temp, target)
+        elif is_new:
+            try:
+                self._fs.put_file(temp, target, mode="create")
+            except OSError:  # somebody was faster; or it was done, its answer was lost, and its repetition refused
+                if not self._fs.exists(target):
+                    raise
+                is_new = self._holds(target, temp)
+        if not is_new:
+            raise LandingError(f"{name} is there already; does the ops database belong to this landing zone?")
+
+    def _holds(self, target: str, temp: str) -> bool:
+        """Whether a batch is this very one; no two are alike, for each frame has a nonce of its own."""
+        with self._fs.open(target, "rb") as stored, open(temp, "rb") as ours:
+            return hashlib.file_digest(stored, "sha256").digest() == hashlib.file_digest(ours, "sha256").digest()
 
     def batches(self, slug: str, integration_id: str, stream: str = "*") -> list[str]:
         """Names of the batches of an integration, oldest run first."""
-        found = self._fs.glob(f"{self._root}/{slug}/{integration_id}/{stream}/*/*/*/*.pages")
-        names = [path[len(self._root) :].lstrip("/") for path in found]
-        return sorted(names, key=self.run_of)
+        folder = f"{self._root}/{slug}/{integration_id}" + ("" if stream == "*" else f"/{stream}")
+        found = {}
+        for path in self._fs.find(folder):  # on S3 one call per thousand batches
+            name = path[len(self._root) :].lstrip("/")
+            batch = BATCH.fullmatch(name.removeprefix(f"{slug}/{integration_id}/"))
+            if batch is not None:
+                found[name] = int(batch[1])
+        return sorted(found, key=lambda name: found[name])
 
     def size(self, name: str) -> int:
         """The bytes that a batch takes up."""

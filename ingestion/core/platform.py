@@ -56,7 +56,7 @@ class Platform:
             config=load_config(settings.config),
             keys=keys,
             ops=store.Ops.open(settings.ops, keys),
-            landing=LandingZone(settings.landing, keys.cipher("landing")),
+            landing=LandingZone(settings.landing, keys.cipher("landing"), settings.data / "scratch"),
             hasher=keyed_hasher(keys.derive("personal-data")),
             region=region,
         )

@@ -12,13 +12,13 @@ from datetime import UTC, datetime, timedelta
 from importlib.metadata import requires, version
 from pathlib import Path
 
-import fsspec
+from fsspec.implementations.local import LocalFileSystem
 from packaging.requirements import Requirement
 
 from ingestion.core import warehouse
 from ingestion.core.config import ConfigError
 from ingestion.core.errors import ApiError
-from ingestion.core.landing import LandingZone
+from ingestion.core.landing import LandingZone, open_store
 from ingestion.core.ops.crypto import KeyringError
 from ingestion.core.platform import Platform
 from ingestion.core.settings import Settings
@@ -128,7 +128,7 @@ def _clock(settings: Settings) -> Finding:
 def _landing(settings: Settings) -> Finding:
     """Whether the landing zone can be listed and written."""
     try:
-        files, root = fsspec.core.url_to_fs(settings.landing)
+        files, root = open_store(settings.landing)
         files.makedirs(root, exist_ok=True)
         probe = f"{root}/.doctor"
         files.pipe_file(probe, b"")
@@ -141,8 +141,8 @@ def _landing(settings: Settings) -> Finding:
 def _growth(settings: Settings) -> Finding:
     """Whether the disk holds what the landing zone will take, at the pace of the last weeks."""
     name = "landing growth"
-    files, root = fsspec.core.url_to_fs(settings.landing)
-    if not isinstance(files, fsspec.implementations.local.LocalFileSystem) or not Path(root).is_dir():
+    files, root = open_store(settings.landing)
+    if not isinstance(files, LocalFileSystem) or not Path(root).is_dir():
         return name, True, "not on a disk of this machine"
     since = settings.as_of.date() - GROWTH
     total = recent = 0
