@@ -160,7 +160,7 @@ class Worker:
             if self._process is None or self._process.poll() is not None:
                 self.stop()
                 self._process = subprocess.Popen(
-                    [sys.executable, "-m", "assets.dbt_worker"],
+                    [sys.executable, "-m", "assets.dbt_worker", str(os.getpid())],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,

@@ -2,7 +2,8 @@
 
 Reads one request per line from standard input (see `assets.dbt.Worker`), runs it with dbt's own runner and lets dbt
 write to standard output; a line `{"c4_exit": n}` ends the answer (0 success, 1 a node failed, 2 an error of dbt's).
-Ends when standard input does, or when nothing was asked for `IDLE` seconds.
+Ends when standard input does, when nothing was asked for `IDLE` seconds, or when its owner is gone: the lock under
+which it builds is its owner's.
 """
 
 import gc
@@ -10,6 +11,8 @@ import json
 import os
 import select
 import shutil
+import sys
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +25,7 @@ from dbt.contracts.graph.manifest import Manifest
 from filelock import FileLock
 
 IDLE = 600.0  # seconds
+OWNER_LOOK = 1.0  # seconds
 KEPT = 4  # parsed projects
 YOUNG = 20_000  # new objects before the collector looks at them: dbt makes many and keeps most
 UNPARSED = (["debug"],)  # commands that need no project
@@ -30,6 +34,8 @@ UNPARSED = (["debug"],)  # commands that need no project
 def main() -> None:
     """Serve requests until there are no more."""
     gc.set_threshold(YOUNG)
+    owner = int(sys.argv[1]) if sys.argv[1:] else os.getppid()  # told, for it may be gone already
+    threading.Thread(target=_end_with, args=(owner,), daemon=True).start()
     manifests: dict[str, Manifest] = {}
     requests = open(0, "rb", buffering=0)  # noqa: SIM115 - for the life of the process; unbuffered, as select sees it
     while select.select([requests], [], [], IDLE)[0]:
@@ -37,6 +43,13 @@ def main() -> None:
         if not line:
             return
         print(json.dumps({"c4_exit": _serve(json.loads(line), manifests)}), flush=True)
+
+
+def _end_with(owner: int) -> None:
+    """End this process, in the middle of a command too, soon after its owner was killed."""
+    while os.getppid() == owner:
+        time.sleep(OWNER_LOOK)
+    os._exit(1)
 
 
 def _serve(request: Mapping[str, Any], manifests: dict[str, Manifest]) -> int:

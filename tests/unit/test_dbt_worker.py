@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,10 +16,16 @@ import pytest
 from assets import dbt
 from assets.dbt import DbtError, Worker
 from ingestion.core.registry import connector
-from ingestion.core.settings import Settings
+from ingestion.core.settings import PROJECT_ROOT, Settings
 
 pytestmark = pytest.mark.xdist_group("dbt")
 
+OWNER = """
+import os, subprocess, sys, time
+worker = subprocess.Popen([sys.executable, "-m", "assets.dbt_worker", str(os.getpid())])
+print(worker.pid, flush=True)
+time.sleep(600)
+"""
 SEED = ["seed", "--select", "payroll_tax_steps"]
 
 
@@ -94,3 +102,15 @@ def test_the_project_is_parsed_once_and_anew_for_other_vendors(tmp_path: Path) -
     with pytest.raises(DbtError, match="frobnicate"):
         dbt.run(dbt.environment(settings, more), ["frobnicate"])
     assert len({dbt.manifest_path(settings, used) for used in (few, more)}) == 2
+
+
+def test_a_worker_ends_with_its_owner() -> None:
+    """Catches: models that are still being built when the owner was killed, and its lock with it."""
+    read, write = os.pipe()  # stands for the requests: as long as it is open, a worker waits for more
+    with os.fdopen(write, "wb"), os.fdopen(read, "rb") as requests:
+        owner = [sys.executable, "-c", OWNER]
+        with subprocess.Popen(owner, stdin=requests, stdout=subprocess.PIPE, cwd=PROJECT_ROOT) as process:
+            assert process.stdout is not None
+            assert int(process.stdout.readline()) > 0
+            process.kill()
+            assert process.stdout.read() == b""  # the worker had it open, too: now it has ended
