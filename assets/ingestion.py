@@ -18,7 +18,7 @@ from dagster import (
 )
 
 from assets.outages import waits_out_outages
-from assets.platform import PlatformResource
+from assets.platform import LOADS, QUEUE_TAG, PlatformResource
 from ingestion.core.records import raw_schema
 from ingestion.core.spec import Connector, Stream, Table
 from ingestion.core.sync import SyncReport, sync
@@ -64,7 +64,7 @@ def load_assets(connector: Connector) -> AssetsDefinition:
         specs=[_spec(connector, stream, table) for stream, table in connector.tables()],
         check_specs=[up, drift],
         pool=f"vendor_{connector.slug}",
-        op_tags={"c4/vendor": connector.name},
+        op_tags={"c4/vendor": connector.name, QUEUE_TAG: LOADS},
     )
     @waits_out_outages
     def load(

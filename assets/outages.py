@@ -1,4 +1,7 @@
-"""Steps that wait out a database server that restarts. Every other failure, of data above all, is not retried."""
+"""Steps that wait out a database server that restarts, or a lease whose owner died on another machine.
+
+Every other failure, of data above all, is not retried.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +13,18 @@ from typing import Any, TypeVar
 
 from dagster import AssetCheckExecutionContext, AssetExecutionContext, RetryRequested
 
+from ingestion.core.ops.leases import TERM, LeaseHeldError
 from ingestion.core.outages import server_was_away
 
 MAX_RETRIES = 5
 FIRST_WAIT_SECONDS = 5  # doubled from try to try: two and a half minutes in all
+LEASE_WAIT_SECONDS = TERM.total_seconds() / (MAX_RETRIES - 1)  # in all longer than a lease of a machine that is gone
 Step = TypeVar("Step", bound=Callable[..., Any])
 
 
 def waits_out_outages(compute: Step) -> Step:
-    """Have Dagster try a step again, a bounded number of times, when it lost its database server.
+    """Have Dagster try a step again, a bounded number of times, when it lost its database server or finds a
+    lease held.
 
     The step must be safe to run again from its start; all of ours are, because any of them may be killed.
     """
@@ -43,6 +49,8 @@ def waits_out_outages(compute: Step) -> Step:
 def _outages(context: AssetExecutionContext | AssetCheckExecutionContext) -> Iterator[None]:
     try:
         yield
+    except LeaseHeldError as error:
+        raise RetryRequested(max_retries=MAX_RETRIES, seconds_to_wait=LEASE_WAIT_SECONDS) from error
     except Exception as error:
         if not server_was_away(error):
             raise

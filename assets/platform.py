@@ -10,6 +10,8 @@ from ingestion.core.settings import Settings
 AS_OF_TAG = "c4/as_of"
 REGION_TAG = "c4/region"
 FULL_REFRESH_TAG = "c4/full_refresh"  # "true" makes every mart of the run anew, all of history
+QUEUE_TAG = "c4/queue"  # of a step: which workers do it, where there are any
+LOADS, WAREHOUSE = "loads", "warehouse"  # queues; a step without the tag goes to the second
 
 
 class PlatformResource(ConfigurableResource):

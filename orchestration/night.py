@@ -19,8 +19,10 @@ from filelock import FileLock, Timeout
 
 from assets.platform import AS_OF_TAG, FULL_REFRESH_TAG
 from ingestion.core.settings import Settings
+from orchestration.claims import Claims
 from orchestration.instance import dagster_home
 from orchestration.jobs import NIGHTLY
+from orchestration.storage import storage_url
 
 HOST_TAG = "c4/host"  # of a run whose process is the command line's own
 
@@ -85,12 +87,12 @@ def run_night(
             if listener is not None:
                 listener(event.step_key, state)
 
-        close_lost_runs(instance, home)
+        close_lost_runs(instance, settings)
         job = build(settings).resolve_job_def(NIGHTLY)
         instance.add_event_listener(run_id, watch)
         log = settings.data / "dagster" / "night.log"
         with (
-            _held(home, run_id),
+            _held(settings, run_id),
             log.open("a", encoding="utf-8") as output,
             contextlib.redirect_stdout(output),
         ):
@@ -118,28 +120,45 @@ def run_night(
     return result
 
 
-def close_lost_runs(instance: DagsterInstance, home: Path) -> None:
+def close_lost_runs(instance: DagsterInstance, settings: Settings) -> None:
     """Mark runs of this module whose process is gone as failed, and free the pools that they still hold.
 
     Without it, the next night would wait for a slot that nobody gives back.
     """
     running = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
-    for run in instance.get_runs(RunsFilter(statuses=running, tags={HOST_TAG: socket.gethostname()})):
-        with contextlib.suppress(Timeout), _held(home, run.run_id):
+    for run in instance.get_runs(RunsFilter(statuses=running)):
+        if HOST_TAG not in run.tags:
+            continue
+        with _held(settings, run.run_id) as is_ours:
             now = instance.get_run_by_id(run.run_id)
-            if now is None or now.is_finished:
-                continue  # it ended well while we looked
+            if not is_ours or now is None or now.is_finished:
+                continue  # its process lives, or it ended well while we looked
             instance.report_run_failed(run, "The process that ran this night has ended.")
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
 
 
 @contextlib.contextmanager
-def _held(home: Path, run_id: str) -> Iterator[None]:
-    """A lock that lasts as long as the process of a run. Raises Timeout when another process has it."""
-    lock = FileLock(home / f"{run_id}.lock", timeout=0)
-    with lock:
-        yield
+def _held(settings: Settings, run_id: str) -> Iterator[bool]:
+    """A lock that lasts as long as the process of a run; False when another process has it.
+
+    It lies where the runs are written down: machines that share Dagster's storage see each other's.
+    """
+    url = storage_url(settings)
+    if url is not None:
+        with Claims(url).take([f"night/{run_id}"], f"c4 night {run_id}") as taken:
+            yield taken
+        return
+    lock = FileLock(dagster_home(settings) / f"{run_id}.lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
         Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
 
 
 def _root_message(error: SerializableErrorInfo | None) -> str:

@@ -2,7 +2,7 @@
 
 import os
 
-from dagster import AssetKey, Definitions, in_process_executor
+from dagster import AssetKey, Definitions, ExecutorDefinition, in_process_executor
 
 from assets import dbt
 from assets.checks import operations_checks
@@ -48,5 +48,14 @@ def build(settings: Settings) -> Definitions:
         schedules=[*nightly_schedules(settings, nightly), retention_schedule(retention)],
         sensors=all_sensors(nightly),
         resources={"platform": PlatformResource(data=str(settings.data)), "builder": DbtBuilder()},
-        executor=in_process_executor,
+        executor=_executor(settings),
     )
+
+
+def _executor(settings: Settings) -> ExecutorDefinition:
+    """Steps in the process of their run, or on workers. Raises ConfigError where these could not share their state."""
+    if not settings.several_machines:
+        return in_process_executor
+    from orchestration.workers import celery_executor  # Celery is imported where it is used
+
+    return celery_executor(settings)

@@ -143,10 +143,13 @@ class Loader:
     def prepare(self) -> None:
         """Finish what a killed run left behind and take over the state that was committed with the rows.
 
-        What cannot be finished is given up: its cursors are not in the warehouse, so this run reads it again.
+        What cannot be finished is given up: its cursors are not in the warehouse, so this run reads it again. Where
+        there are several machines it is always given up: another one may have loaded newer deliveries since.
         """
         with write_lock(self.settings, self.connector.dataset):
-            if self.pipeline.has_pending_data:
+            if self.pipeline.has_pending_data and self.settings.several_machines:
+                self.pipeline = self.pipeline.drop()
+            elif self.pipeline.has_pending_data:
                 try:
                     if self.pipeline.list_extracted_load_packages():
                         self.pipeline.normalize()

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
+IN_PROCESS, CELERY = "in_process", "celery"  # where the steps of a run are done
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,8 @@ class Settings:
     key_file: Path
     as_of: datetime
     reader_role: str = "c4_reader"  # of a Postgres warehouse: who may read the published marts
+    executor: str = IN_PROCESS
+    broker: str = field(default="", repr=False)  # Celery's, of the workers
 
     @classmethod
     def load(cls, data: str | Path | None = None, as_of: datetime | None = None) -> Settings:
@@ -37,6 +40,9 @@ class Settings:
             as_of = datetime.fromisoformat(text) if text else datetime.now(UTC)
         if as_of.tzinfo is None:
             raise ValueError("C4_AS_OF needs a time zone, e.g. 2026-04-05T22:00:00+00:00")
+        executor = os.environ.get("C4_EXECUTOR") or IN_PROCESS
+        if executor not in (IN_PROCESS, CELERY):
+            raise ValueError(f"C4_EXECUTOR must be {IN_PROCESS} or {CELERY}")
         return cls(
             data=root,
             config=config,
@@ -46,11 +52,23 @@ class Settings:
             key_file=Path(os.environ.get("C4_KEY_FILE") or root / "c4.key"),
             as_of=as_of.astimezone(UTC),
             reader_role=os.environ.get("C4_READER_ROLE") or "c4_reader",
+            executor=executor,
+            broker=os.environ.get("C4_BROKER") or "",
         )
 
     @property
     def is_duckdb(self) -> bool:
         return self.warehouse.startswith("duckdb:")
+
+    @property
+    def landing_is_remote(self) -> bool:
+        """Whether other machines see the landing zone, too."""
+        return "://" in self.landing and not self.landing.startswith(("file:", "local:"))
+
+    @property
+    def several_machines(self) -> bool:
+        """Whether a step that is done again may be done on another machine."""
+        return self.executor == CELERY
 
     @property
     def warehouse_path(self) -> Path:

@@ -109,6 +109,19 @@ def night(
 
 
 @app.command()
+def worker(
+    queue: Annotated[
+        list[str] | None, typer.Option(help="Queues to work at: loads, warehouse. Both without it.")
+    ] = None,
+    processes: Annotated[int, typer.Option(min=1, help="Steps at a time.")] = 1,
+) -> None:
+    """Work at steps of runs, beside the workers of other machines, until interrupted (C4_EXECUTOR=celery)."""
+    from orchestration.workers import QUEUES, serve
+
+    raise typer.Exit(serve(Settings.load(), queue or QUEUES, processes))
+
+
+@app.command()
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on; put a TLS proxy in front of it.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8400,
