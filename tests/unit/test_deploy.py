@@ -31,7 +31,8 @@ PROGRAMS = {
     "dagster-webserver": create_dagster_webserver_cli(),
 }
 LIBPQ = {"PGPASSFILE"}
-IMAGE = {"POSTGRES_USER", "POSTGRES_PASSWORD_FILE"}  # of the Postgres image
+IMAGE = {"POSTGRES_USER", "POSTGRES_PASSWORD_FILE", "RABBITMQ_DEFAULT_USER", "RABBITMQ_DEFAULT_PASS"}  # of the images
+AWS = {"AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}  # botocore's own
 OUR_SCRIPT = {"C4_PASSWORD_FILE"}  # deploy/postgres-init.sh
 
 
@@ -106,7 +107,7 @@ def test_every_variable_is_read_by_somebody() -> None:
     for deployment in values()["dagster-user-deployments"]["deployments"]:
         named |= {variable["name"] for variable in deployment["env"]}
     dagster = {"DAGSTER_HOME", *options_from_the_environment()}
-    assert named - read - dagster - LIBPQ - IMAGE - OUR_SCRIPT == set()
+    assert named - read - dagster - LIBPQ - IMAGE - AWS - OUR_SCRIPT == set()
     script = (DEPLOY / "postgres-init.sh").read_text(encoding="utf-8")
     assert all(f"${name}" in script for name in OUR_SCRIPT)
 
@@ -124,7 +125,7 @@ def test_every_image_is_pinned_and_nobody_is_root() -> None:
     """Catches: a deployment that is another one tomorrow; a service that may write where it likes."""
     for name, service in compose()["services"].items():
         assert re.search(r":\d+\.\d+", service["image"]), name
-        if name != "postgres":  # its image starts as root to own its volume, then becomes another
+        if name not in ("postgres", "broker"):  # their images start as root to own a volume, then become another
             assert service["user"] == "10001:10001", name
             assert service["cap_drop"] == ["ALL"], name
     dockerfile = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
@@ -141,6 +142,7 @@ def test_every_image_is_pinned_and_nobody_is_root() -> None:
 def test_every_service_is_looked_after() -> None:
     """Catches: a service that stays down after a crash, or that starts before what it needs is there."""
     services = compose()["services"]
+    assert services["worker"]["restart"] == "unless-stopped"
     for name in ("code", "webserver", "daemon", "serve", "listen", "live"):
         assert services[name]["restart"] == "unless-stopped"
         assert name in ("listen", "live") or services[name]["healthcheck"]["test"], name  # these listen on no port
@@ -154,6 +156,7 @@ def test_every_service_is_looked_after() -> None:
         "serve",
         "listen",
         "live",
+        "worker",
     }
     wanted = units()["c4.target"].get("Unit", "Wants").split()
     assert set(wanted) == {name for name in units() if name.endswith(".service")}
