@@ -5,9 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from ingestion.core.spec import Category, Connector, Cursor, Evidence, Limit, Scope, Stream, Table, Writer
-from ingestion.vendors.moka import records, transport
-from ingestion.vendors.moka.connect import OAUTH, WEBHOOKS
-from ingestion.vendors.moka.prices import MokaPrices
+from ingestion.vendors.moka import connect, prices, records, transport
 
 LATE_REPORT_DAYS = 7  # a void or a late device changes the report of a past day
 LIBRARY = {"per_page": "100", "include_deleted": "true"}  # 100: client code, no maximum is published
@@ -25,9 +23,9 @@ CONNECTOR = Connector(
     limit=Limit(per_second=2, concurrent=4, evidence=Evidence.INFERRED),
     probe="v1/profile/self",
     live="webhooks for orders placed through the API",
-    webhooks=WEBHOOKS,
-    oauth=OAUTH,
-    writers=(Writer("prices", MokaPrices, Evidence.SPEC),),
+    webhooks=connect.WEBHOOKS,
+    oauth=connect.OAUTH,
+    writers=(Writer("prices", prices.MokaPrices, Evidence.SPEC),),
     streams=(
         Stream(
             name="outlets",
