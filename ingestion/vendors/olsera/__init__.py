@@ -26,6 +26,7 @@ CONNECTOR = Connector(
     limit=Limit(per_second=5, concurrent=2, evidence=Evidence.CLIENT),
     probe="api/open-api/v1/id/product?per_page=1",
     business_errors=json_refusal(),
+    live="short polls of the sales",
     streams=(
         Stream(
             name="products",

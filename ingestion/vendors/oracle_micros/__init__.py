@@ -63,6 +63,7 @@ CONNECTOR = Connector(
     limit=Limit(per_second=5, concurrent=4, evidence=Evidence.INFERRED),
     business_errors=json_refusal(),
     writers=(Writer("prices", MicrosPrices, Evidence.INFERRED, api=CCAPI),),
+    live="short polls of the sales",
     streams=(
         Stream(
             name="locations",

@@ -28,6 +28,7 @@ CONNECTOR = Connector(
     limit=Limit(per_second=1, concurrent=1, evidence=Evidence.INFERRED),
     probe="outlets?per_page=1",
     business_errors=json_refusal("status"),
+    live="short polls of the sales",
     streams=(
         Stream(
             name="outlets",

@@ -24,6 +24,7 @@ CONNECTOR = Connector(
     limit=Limit(per_second=1, concurrent=2, evidence=Evidence.INFERRED),
     probe="outlets?count=1",
     business_errors=json_refusal("code"),
+    live="short polls of the sales",
     streams=(
         Stream(
             name="outlets",
