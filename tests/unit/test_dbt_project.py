@@ -1133,7 +1133,8 @@ def test_trial_balance_and_read_back_after_the_close(house: Warehouse, corrected
         "from marts.trial_balance select entity_id, period, sum(balance) as b group by all having b <> 0"
     )
     assert house.query("select count(*) as n from marts.trial_balance where account_code = '8010'")[0]["n"] == 2
-    failed = house.query("from marts.reconciliations where status = 'fail' and rule <> 'R2'")
+    untaxed = f"(rule = 'R7' and outlet_id = '{SEED_OUTLET}')"  # the published example has no tax
+    failed = house.query(f"from marts.reconciliations where status = 'fail' and rule <> 'R2' and not {untaxed}")
     (reference,) = house.query("select min(reference) as reference from raw_c4.outbox")
     assert [(f["rule"], f["measure"].split()[-1]) for f in failed] == [("R5", reference["reference"])]
     passed = house.query("select rule, count(*) as n from marts.reconciliations where status = 'pass' group by all")
