@@ -107,14 +107,17 @@ def _reason(error: Exception) -> str:
 def _load(lines: Path, target: str) -> None:
     import dlt
 
+    from ingestion.core.warehouse import postgres  # an embedded server's URL in the form that dlt takes
+
     @dlt.resource(name="receipts")
     def receipts() -> Iterator[Any]:
         with lines.open("rb") as opened:
             for line in opened:
                 yield msgspec.json.decode(line)
 
-    kind = dlt.destinations.duckdb if target.startswith("duckdb:") else dlt.destinations.postgres
-    place = target.removeprefix("duckdb:///") if target.startswith("duckdb:") else target
+    local = target.startswith("duckdb:")
+    kind = dlt.destinations.duckdb if local else dlt.destinations.postgres
+    place = target.removeprefix("duckdb:///") if local else postgres.parse(target).render_as_string(hide_password=False)
     dlt.pipeline("bench_others", destination=kind(place), dataset_name="dlt_defaults").run(receipts())
 
 
