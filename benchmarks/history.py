@@ -40,6 +40,7 @@ def spread(settings: Settings, days: int) -> None:
     for vendor, name in FACTS.items():
         declared = connector(vendor)
         stream = declared.stream(name)
+        warehouse.ensure_raw_tables(settings, [declared])  # also what no outlet has delivered yet
         with warehouse.write_lock(settings), warehouse.connect(settings, read_only=False) as connection:
             for table in stream.tables:
                 connection.execute(_copy(connection, declared.dataset, stream, table), [days])
