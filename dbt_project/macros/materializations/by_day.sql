@@ -75,8 +75,10 @@
 {#- The statements that bring the table to the days of `touched_table`: made anew, or those days replaced. -#}
 {%- macro by_day_sql(relation, present, sql, whole) -%}
   {%- if whole -%}
-    {%- if present is not none %}
-    drop {{ present.type }} if exists {{ present }} {{ 'cascade' if target.type == 'postgres' }};
+    {%- if present is not none and target.type == 'postgres' -%}
+      {%- do adapter.drop_relation(present) -%} {#- views go with it, and dbt must know that they did -#}
+    {%- elif present is not none %}
+    drop {{ present.type }} if exists {{ present }};
     {%- endif %}
     {{ create_by_day_table(relation, sql) }}
   {%- else -%}
