@@ -40,7 +40,11 @@ def broker(server_url: str) -> Iterator[str]:
     with pg.database(server_url) as url:
         place = f"sqla+{make_url(url).set(drivername='postgresql+psycopg2').render_as_string(False)}"
         with Connection(place) as connection:
-            connection.SimpleQueue("first").close()  # makes the tables, which two workers at once cannot
+            channel = connection.channel()
+            channel._new_queue("first")  # makes the tables, which two workers at once cannot
+            engine = channel.session.get_bind()
+            channel.session.close()  # kombu leaves it open, and its connection would outlive the database
+            engine.dispose()
         yield place
 
 
