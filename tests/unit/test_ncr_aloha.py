@@ -170,8 +170,13 @@ def test_personal_data_never_lands(stand: Stand) -> None:
     secrets = [CARD, HOLDER, TRACK, str(SSN)[:6]]
     secrets += [person.last_name for person in stand.company.employees]
     assert all(secret.encode() in files for secret in secrets[:5])
-    landing = stand.platform().landing
-    landed = b"".join(page.content for name in landing.batches("ncr_aloha", "*") for page in landing.pages(name))
+    platform = stand.platform()
+    batches = [
+        name
+        for account in platform.integrations(VENDOR)
+        for name in platform.landing.batches("ncr_aloha", account.integration_id)
+    ]
+    landed = b"".join(page.content for name in batches for page in platform.landing.pages(name))
     assert b"DISCPRIC" in landed
     sandbox = stand.running.sandbox(VENDOR)
     told = b"".join(msgspec.json.encode(event) for event in sandbox.events("S0001"))

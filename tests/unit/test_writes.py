@@ -425,7 +425,7 @@ def test_an_outlet_that_is_down_keeps_no_other_back(tmp_path: Path, empty_ops: b
         desk.send()
         assert sorted(desk.statuses()) == ["confirmed", "failed"]
         assert (desk.sandbox.price(dead, sku), desk.sandbox.price(other, sku)) == (old, old + 700)
-        assert len(desk.slept) < 30
+        assert len(desk.slept) < 100
 
 
 @pytest.mark.parametrize("fault", [FaultKind.TIMEOUT_AFTER_COMMIT, FaultKind.TIMEOUT_BEFORE_COMMIT])
