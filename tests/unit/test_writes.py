@@ -14,8 +14,11 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
+from dagster import materialize  # noqa: TID251 - the night's step
 from typer.testing import CliRunner
 
+from assets.exports.writes import write_assets
+from assets.platform import AS_OF_TAG, PlatformResource
 from ingestion.core import writes
 from ingestion.core.config import ConfigError
 from ingestion.core.errors import AccessError
@@ -24,6 +27,7 @@ from ingestion.core.ops.leases import LeaseHeldError, lease
 from ingestion.core.outbox import Status, history
 from ingestion.core.outbox.states import BookError
 from ingestion.core.platform import Platform
+from ingestion.core.registry import connector
 from ingestion.core.writes import Change, Difference, SendResult, WriteKind
 from ingestion.sandbox.faults import Fault, FaultKind
 from ingestion.vendors.toast.sandbox import guid_of, moment_of
@@ -625,7 +629,30 @@ def test_faults_without_end_and_each_change_took_effect_once(kind: WriteKind, re
         assert len(desk.sandbox.shift_changes) == len(changes)
 
 
-# The command line
+# The night and the command line
+
+
+def test_the_nights_step_sends_as_of_its_logical_time(desk: Desk) -> None:
+    """Catches: a step that is not wired, one that takes the machine's clock for the night's, a silent one."""
+    source, ours = outlet_of(desk)
+    due, early = skus(desk, ours)[:2]
+    prices = [desk.sandbox.price(source, sku) + 500 for sku in (due, early)]
+    far = desk.stand.now.date() + timedelta(days=3)
+    desk.submit(f"{ours},{due},{prices[0]},IDR,{desk.stand.now.date()}", f"{ours},{early},{prices[1]},IDR,{far}")
+    ran = materialize(
+        write_assets([connector("moka")]),
+        resources={"platform": PlatformResource(data=str(desk.stand.root))},
+        tags={AS_OF_TAG: desk.stand.now.isoformat()},
+    )
+    (told,) = ran.asset_materializations_for_node("exports__moka_prices")
+    assert {name: value.value for name, value in told.metadata.items()} == {
+        "posted": 1,
+        "confirmed": 1,
+        "waiting": 1,
+        "back to approval": 0,
+    }
+    assert [check.passed for check in ran.get_asset_check_evaluations()] == [True]
+    assert [sku for _, sku, *_ in desk.sandbox.price_changes] == [due]
 
 
 def test_a_price_list_from_the_command_line_to_the_till(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
