@@ -3,23 +3,11 @@
 What was not accepted shows as a failed check here and fails the night's last step; the marts are published first.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
-from dagster import (
-    AssetCheckResult,
-    AssetCheckSeverity,
-    AssetCheckSpec,
-    AssetExecutionContext,
-    AssetKey,
-    AssetsDefinition,
-    MaterializeResult,
-    MetadataValue,
-    asset,
-)
+from dagster import AssetKey, AssetsDefinition
 
-from assets.ingestion import OWNER
-from assets.outages import waits_out_outages
-from assets.platform import PlatformResource
+from assets.exports.steps import export_step
 from ingestion.core.candidates import candidates
 from ingestion.core.outbox import ExportResult, export
 from ingestion.core.platform import Platform
@@ -59,47 +47,26 @@ def export_journals(platform: Platform, integration_id: str) -> ExportResult:
 
 
 def _export_asset(connector: Connector, sources: list[AssetKey]) -> AssetsDefinition:
-    key = AssetKey(["exports", f"{connector.slug}_journals"])
-
-    @asset(
-        key=key,
-        deps=sources,
-        group_name="exports",
-        kinds={str(connector.category)},
-        owners=[OWNER],
-        description=f"Journals in {connector.title}: every version of every outlet-day there exactly once.",
-        pool=f"vendor_{connector.slug}",
-        check_specs=[AssetCheckSpec(ACCEPTED, asset=key, description="The target took every document that was sent.")],
-    )
-    @waits_out_outages
-    def journals(
-        context: AssetExecutionContext, platform: PlatformResource
-    ) -> Iterator[MaterializeResult | AssetCheckResult]:
-        opened = platform.open(context)
-        targets = {entity.target for entity in opened.config.entities}
-        results = [
-            export_journals(opened, integration.integration_id)
-            for integration in opened.integrations(connector.name)
+    def send(platform: Platform) -> list[ExportResult]:
+        targets = {entity.target for entity in platform.config.entities}
+        return [
+            export_journals(platform, integration.integration_id)
+            for integration in platform.integrations(connector.name)
             if integration.integration_id in targets
         ]
-        problems = [problem for result in results for problem in result.problems]
-        for problem in problems:
-            context.log.error(f"{problem.subject}: {problem.title}. {problem.todo}")
-        yield MaterializeResult(
-            metadata={
-                "planned": sum(len(result.planned) for result in results),
-                "posted": sum(len(result.posted) for result in results),
-                "confirmed": sum(len(result.confirmed) for result in results),
-                "held": sum(len(result.held) for result in results),
-                "awaiting approval": sum(len(result.awaiting_approval) for result in results),
-            }
-        )
 
-        yield AssetCheckResult(
-            passed=not problems,
-            check_name=ACCEPTED,
-            severity=AssetCheckSeverity.ERROR,
-            metadata={"problems": MetadataValue.json([f"{p.subject}: {p.title}" for p in problems[:50]])},
-        )
-
-    return journals
+    return export_step(
+        connector,
+        "journals",
+        description=f"Journals in {connector.title}: every version of every outlet-day there exactly once.",
+        check=(ACCEPTED, "The target took every document that was sent."),
+        send=send,
+        counts={
+            "planned": lambda result: result.planned,
+            "posted": lambda result: result.posted,
+            "confirmed": lambda result: result.confirmed,
+            "held": lambda result: result.held,
+            "awaiting approval": lambda result: result.awaiting_approval,
+        },
+        deps=sources,
+    )

@@ -30,7 +30,7 @@ from ingestion.core.ops.crypto import KeyringError
 
 MAGIC = b"C4PAGES1\n"
 LENGTHS = struct.Struct(">II")
-BATCH = re.compile(r"[^/]+/\d{4}/\d\d/\d\d/(\d+)\.pages")  # stream, date, run
+BATCH = re.compile(r"[^/]+/\d{4}/\d\d/\d\d/\d+\.pages")  # stream, date, run
 # fsspec's options by protocol. S3: credentials, region and AWS_ENDPOINT_URL come from where AWS's own tools take them;
 # listings are never cached, for other machines write, too; a call that fails is made again a bounded number of times.
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -182,13 +182,10 @@ class LandingZone:
     def batches(self, slug: str, integration_id: str, stream: str = "*") -> list[str]:
         """Names of the batches of an integration, oldest run first."""
         folder = f"{self._root}/{slug}/{integration_id}" + ("" if stream == "*" else f"/{stream}")
-        found = {}
-        for path in self._fs.find(folder):  # on S3 one call per thousand batches
-            name = path[len(self._root) :].lstrip("/")
-            batch = BATCH.fullmatch(name.removeprefix(f"{slug}/{integration_id}/"))
-            if batch is not None:
-                found[name] = int(batch[1])
-        return sorted(found, key=lambda name: found[name])
+        paths = self._fs.find(folder)  # on S3 one call per thousand batches
+        names = [path[len(self._root) :].lstrip("/") for path in paths]
+        own = f"{slug}/{integration_id}/"
+        return sorted((name for name in names if BATCH.fullmatch(name.removeprefix(own))), key=self.run_of)
 
     def size(self, name: str) -> int:
         """The bytes that a batch takes up."""

@@ -58,46 +58,19 @@ def sync(
 ) -> SyncReport:
     """Read every stream (or those named in `only`) up to the platform's `as_of`. Never raises for a vendor's fault."""
     integration = platform.config.integration(integration_id)
-    connector = platform.connector(integration_id)
-    streams = _chosen(connector, only)
     zones = platform.zones(integration)
-    as_of = platform.settings.as_of
-    file_ledger = files.FileLedger.open(platform.ops.sessions, integration_id)
 
-    def events_of(client: fetch.ApiClient) -> Callable[[Stream, Mapping[str, str]], Iterator[fetch.Event]]:
-        def events(stream: Stream, cursors: Mapping[str, str]) -> Iterator[fetch.Event]:
-            return fetch.fetch(
-                client,
-                fetch.plan(
-                    stream,
-                    outlets=zones,
-                    settings=template_values(platform, integration),
-                    start_date=integration.start_date,
-                    as_of=as_of,
-                    cursors=cursors,
-                ),
-                file_ledger,
-            )
+    def planned(stream: Stream, cursors: Mapping[str, str]) -> fetch.Plan:
+        return fetch.plan(
+            stream,
+            outlets=zones,
+            settings=template_values(platform, integration),
+            start_date=integration.start_date,
+            as_of=platform.settings.as_of,
+            cursors=cursors,
+        )
 
-        return events
-
-    with _recorded(platform, integration_id, streams, until=as_of) as report:
-        try:
-            client = platform.client(integration_id, sleep)
-            loader = Loader(platform.settings, connector, integration_id, platform.hasher)
-            loader.prepare()
-            report.streams = loader.run(
-                streams,
-                events_of(client),
-                _batches(platform, report),
-                run_id=report.run_id,
-                until=as_of,
-                watch_keys=platform.ops.open_reject_keys(integration_id),
-            )
-            report.files = file_ledger.finished(stream.name for stream in connector.streams)
-        except ApiError as error:
-            report.error = str(error)
-    return report
+    return _read(platform, integration_id, only, planned, Lane.PULL, sleep)
 
 
 def read_range(
@@ -116,34 +89,48 @@ def read_range(
     pull of the account: one call at a time, within the same limit. Raises what `Loader` raises.
     """
     integration = platform.config.integration(integration_id)
+    zones = {name: zone for name, zone in platform.zones(integration).items() if not outlets or name in outlets}
+
+    def planned(stream: Stream, _: Mapping[str, str]) -> fetch.Plan:
+        return fetch.plan_range(
+            stream,
+            outlets=zones,
+            settings=template_values(platform, integration),
+            first=first,
+            last=last,
+            as_of=platform.settings.as_of,
+        )
+
+    return _read(platform, integration_id, only, planned, Lane.BACKFILL, sleep)
+
+
+def _read(
+    platform: Platform,
+    integration_id: str,
+    only: Iterable[str] | None,
+    planned: Callable[[Stream, Mapping[str, str]], fetch.Plan],
+    lane: Lane,
+    sleep: Callable[[float], None],
+) -> SyncReport:
+    """Read streams from the API as planned from their cursors. A pull moves these; a backfill moves none, and makes
+    one call at a time.
+    """
     connector = platform.connector(integration_id)
     streams = _chosen(connector, only)
-    zones = {name: zone for name, zone in platform.zones(integration).items() if not outlets or name in outlets}
+    is_pull = lane is Lane.PULL
+    until = platform.settings.as_of if is_pull else None
     file_ledger = files.FileLedger.open(platform.ops.sessions, integration_id)
-
-    with _recorded(platform, integration_id, streams, is_pull=False) as report:
+    with _recorded(platform, integration_id, streams, until=until, is_pull=is_pull) as report:
         try:
-            client = platform.client(integration_id, sleep, concurrent=1)
-            loader = Loader(platform.settings, connector, integration_id, platform.hasher, lane=Lane.BACKFILL)
+            client = platform.client(integration_id, sleep, concurrent=None if is_pull else 1)
+            loader = Loader(platform.settings, connector, integration_id, platform.hasher, lane=lane)
             loader.prepare()
-
-            def events(stream: Stream, _: Mapping[str, str]) -> Iterator[fetch.Event]:
-                planned = fetch.plan_range(
-                    stream,
-                    outlets=zones,
-                    settings=template_values(platform, integration),
-                    first=first,
-                    last=last,
-                    as_of=platform.settings.as_of,
-                )
-                return fetch.fetch(client, planned, file_ledger)
-
             report.streams = loader.run(
                 streams,
-                events,
+                lambda stream, cursors: fetch.fetch(client, planned(stream, cursors), file_ledger),
                 _batches(platform, report),
                 run_id=report.run_id,
-                until=None,
+                until=until,
                 watch_keys=platform.ops.open_reject_keys(integration_id),
             )
             report.files = file_ledger.finished(stream.name for stream in connector.streams)

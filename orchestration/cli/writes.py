@@ -170,17 +170,14 @@ def _list(name: str, status: str | None, as_json: bool) -> None:
 
 def _show(name: str, reference: str, as_json: bool) -> None:
     from ingestion.core.outbox import history
-    from ingestion.core.writes import changes_of
+    from ingestion.core.writes import named
     from orchestration.cli.app import table
 
     platform, kind = _opened(name)
-    found = [
-        change
-        for change in changes_of(platform.ops, kind)
-        if reference in (change.reference, change.document_key, change.submission)
-    ]
-    if not found:
-        raise SystemExit(f"no change or submission {reference}; see `c4 {kind} list`")
+    try:
+        found = named(platform.ops, reference, kind)
+    except LookupError as error:
+        raise SystemExit(f"{error}; see `c4 {kind} list`") from error
     told = [
         (
             _listed(change) | {"account": change.target, "name": change.label},

@@ -6,7 +6,7 @@ before it is sent, after an uncertain answer and at the end, the till is asked w
 """
 
 from ingestion.core.writes.accounts import accounts, send_changes, writer_of
-from ingestion.core.writes.book import approve, changes_of, submit, withdraw
+from ingestion.core.writes.book import approve, changes_of, named, submit, withdraw
 from ingestion.core.writes.change import Change, Difference, Held, Refused, Wish, WriteKind, WriteTarget
 from ingestion.core.writes.preview import preview
 from ingestion.core.writes.send import SendResult, send
@@ -26,6 +26,7 @@ __all__ = [
     "accounts",
     "approve",
     "changes_of",
+    "named",
     "preview",
     "read_sheet",
     "send",

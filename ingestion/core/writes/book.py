@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -37,6 +37,12 @@ def changes_of(
         return [_change(row) for row in session.scalars(query)]
 
 
+def named(ops: Ops, reference: str, kind: WriteKind) -> list[Change]:
+    """The change of a reference or document key, or every change of a submission. Raises LookupError for none."""
+    with reading(ops.sessions) as session:
+        return [_change(row) for row in _named(session, reference, kind)]
+
+
 def submit(ops: Ops, differences: Sequence[Difference], who: str) -> list[Change]:
     """Put what changes something into the outbox, all of it or nothing; returns the new changes.
 
@@ -67,40 +73,62 @@ def approve(ops: Ops, reference: str, who: str, kind: WriteKind) -> list[Change]
     """
     if not who.strip():
         raise ValueError("an approval needs the name of the person who gives it")
-    now = ops.now()
-    with writing(ops.sessions) as session:
-        rows = _named(session, reference, kind)
-        waiting = [
-            row for row in rows if row.status == Status.REJECTED or (row.status in SENDABLE and not row.approved_by)
-        ]
-        if not waiting:
-            raise BookError(f"{reference} is {rows[0].status} and waits for nobody")
-        for row in waiting:
-            row.approved_by, row.status, row.reason = who, str(Status.PLANNED), ""
-            note(session, {row.reference: f"by {who}"}, "approved", now)
-            session.add(
-                AuditEntry(at=now, who=who, action=f"approve {kind}", subject=row.reference, outcome=_says(row))
-            )
-        return [_change(row) for row in waiting]
+    return _decide(
+        ops,
+        kind,
+        reference,
+        who,
+        ("approve", "approved"),
+        lambda row: row.status == Status.REJECTED or (row.status in SENDABLE and not row.approved_by),
+        " and waits for nobody",
+        {"approved_by": who, "status": str(Status.PLANNED), "reason": ""},
+    )
 
 
 def withdraw(ops: Ops, reference: str, who: str, kind: WriteKind) -> list[Change]:
     """A person takes back a change, or all of a submission, that was not sent. Audited; raises as `approve`."""
     if not who.strip():
         raise ValueError("a withdrawal needs the name of the person who makes it")
+    return _decide(
+        ops,
+        kind,
+        reference,
+        who,
+        ("withdraw", Status.WITHDRAWN),
+        lambda row: row.status in SENDABLE or row.status == Status.REJECTED,
+        ": only what was not sent can be withdrawn",
+        {"status": str(Status.WITHDRAWN), "reason": f"by {who}"},
+    )
+
+
+def _decide(
+    ops: Ops,
+    kind: WriteKind,
+    reference: str,
+    who: str,
+    words: tuple[str, str],
+    may: Callable[[OutboxChange], bool],
+    otherwise: str,
+    values: Mapping[str, str],
+) -> list[Change]:
+    """A person's decision on those of a reference's changes that may take it: their new `values`, an event and an audit
+    entry each. `words` name the action and the event; `otherwise` ends the sentence when there are none.
+    """
+    action, event = words
     now = ops.now()
     with writing(ops.sessions) as session:
         rows = _named(session, reference, kind)
-        waiting = [row for row in rows if row.status in SENDABLE or row.status == Status.REJECTED]
-        if not waiting:
-            raise BookError(f"{reference} is {rows[0].status}: only what was not sent can be withdrawn")
-        for row in waiting:
-            row.status, row.reason = str(Status.WITHDRAWN), f"by {who}"
-            note(session, {row.reference: f"by {who}"}, Status.WITHDRAWN, now)
+        chosen = [row for row in rows if may(row)]
+        if not chosen:
+            raise BookError(f"{reference} is {rows[0].status}{otherwise}")
+        for row in chosen:
+            for name, value in values.items():
+                setattr(row, name, value)
+            note(session, {row.reference: f"by {who}"}, event, now)
             session.add(
-                AuditEntry(at=now, who=who, action=f"withdraw {kind}", subject=row.reference, outcome=_says(row))
+                AuditEntry(at=now, who=who, action=f"{action} {kind}", subject=row.reference, outcome=_says(row))
             )
-        return [_change(row) for row in waiting]
+        return [_change(row) for row in chosen]
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,12 +302,14 @@ def _document_key(difference: Difference, version: int, reference: str) -> str:
 def _named(session: Session, reference: str, kind: WriteKind) -> Sequence[OutboxChange]:
     """The change of a reference or document key, or every change of a submission. Raises LookupError for none."""
     rows = session.scalars(
-        select(OutboxChange).where(
+        select(OutboxChange)
+        .where(
             OutboxChange.kind == str(kind),
             (OutboxChange.reference == reference)
             | (OutboxChange.document_key == reference)
             | (OutboxChange.submission == reference),
         )
+        .order_by(OutboxChange.created_at, OutboxChange.document_key)
     ).all()
     if not rows:
         raise LookupError(f"no change or submission {reference}")
