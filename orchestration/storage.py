@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
 import psycopg2
 from dagster._config.config_schema import UserConfigSchema
 from dagster._serdes import ConfigurableClassData
-from dagster_postgres import DagsterPostgresStorage
-from sqlalchemy import Engine, create_engine, event, make_url, text
+from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import DBAPIError
 
 from ingestion.core.outages import server_was_away
 from ingestion.core.settings import Settings
@@ -26,6 +28,7 @@ SCHEMA = "dagster"  # the ops database may be the same one, and both have a tabl
 PATIENCE_SECONDS = 120.0  # how long a process waits for a server that does not answer
 PAUSE_SECONDS = 1.0
 CREATION_LOCK = 0xC40B7  # key of the Postgres advisory lock; the ops database has the ones before
+BLOCK = "c4_block"  # execution option: the statements of the transaction that is open, with their parameters
 
 
 def storage_url(settings: Settings) -> str | None:
@@ -51,6 +54,7 @@ class PostgresStorage(DagsterPostgresStorage):
     def __init__(self, postgres_url: str, inst_data: ConfigurableClassData | None = None) -> None:
         engine = _prepared(postgres_url)
         super().__init__(postgres_url, should_autocreate_tables=False, inst_data=inst_data)
+        self._event_log_storage = EventLog(postgres_url, should_autocreate_tables=False)
         for part in (self._run_storage, self._event_log_storage, self._schedule_storage):
             part._engine = engine
 
@@ -70,11 +74,38 @@ class PostgresStorage(DagsterPostgresStorage):
         return cls(url, inst_data)
 
 
+class EventLog(PostgresEventLogStorage):
+    """Dagster's event log, whose transactions outlive the connection that they began on.
+
+    Dagster sets an isolation level for each of them, which fails on a connection that is lost and leaves SQLAlchemy
+    and the server of two minds about what is open. Here a transaction is statements like any other: those that were
+    done are done again where the server went away before the last of them.
+    """
+
+    @contextmanager
+    def index_transaction(self) -> Iterator[Connection]:
+        with self.index_connection() as connection:
+            connection.execution_options(**{BLOCK: []})
+            try:
+                connection.execute(text("begin"))
+                yield connection
+                connection.execute(text("commit"))
+            except BaseException:
+                connection.invalidate()  # the server rolls back what its client leaves
+                raise
+
+
 @cache
 def _prepared(url: str) -> Engine:
     """The pool of this process, with Dagster's tables made: one process makes them, the others wait."""
     engine = create_engine(
-        url, isolation_level="AUTOCOMMIT", pool_size=2, max_overflow=30, pool_pre_ping=True, hide_parameters=True
+        url,
+        isolation_level="AUTOCOMMIT",
+        pool_size=2,
+        max_overflow=30,
+        pool_pre_ping=True,
+        hide_parameters=True,
+        use_native_hstore=False,  # which asks every new connection of something that Dagster does not use
     )
 
     @event.listens_for(engine, "do_connect")
@@ -83,7 +114,11 @@ def _prepared(url: str) -> Engine:
 
     @event.listens_for(engine, "do_execute")
     def _(_cursor: Any, statement: str, parameters: Any, context: Any) -> bool:
-        return _executed(statement, parameters, context)
+        return _executed(context.dialect.do_execute, statement, parameters, context)
+
+    @event.listens_for(engine, "do_executemany")
+    def _(_cursor: Any, statement: str, parameters: Any, context: Any) -> bool:
+        return _executed(context.dialect.do_executemany, statement, parameters, context)
 
     os.register_at_fork(after_in_child=lambda: engine.dispose(close=False))
     with engine.connect() as guard:
@@ -96,27 +131,42 @@ def _prepared(url: str) -> Engine:
     return engine
 
 
-def _executed(statement: str, parameters: Any, context: Any) -> bool:
+def _executed(execute: Callable[..., None], statement: str, parameters: Any, context: Any) -> bool:
     """Run a statement, again on a new connection while the server goes away under it.
 
     More than once: a server that goes down ends its sessions one after the other, so the next connection of the pool
-    may still answer a ping. Dagster's statements commit one by one. One that was committed and not confirmed is done
-    twice: an event may then stand in the log twice, which nothing counts.
+    may still answer a ping. What was committed and not confirmed is done twice: an event may then stand in the log
+    twice, which nothing counts.
     """
+    block = context.execution_options.get(BLOCK)
     end = time.monotonic() + PATIENCE_SECONDS
+    lost: Exception | None = None
     while True:
         try:
-            context.dialect.do_execute(context.cursor, statement, parameters, context)
-        except psycopg2.Error as error:
+            if lost is not None:
+                _reconnected(context, lost, block or ())
+            execute(context.cursor, statement, parameters, context)
+        except (psycopg2.Error, DBAPIError) as error:
             if time.monotonic() > end or not server_was_away(error):
                 raise
-            # a new connection under the same transaction block, which in autocommit mode the server does not know
-            connection = context.root_connection
-            connection._dbapi_connection.invalidate(error)
-            connection._dbapi_connection = connection.engine.raw_connection()
-            context.cursor = connection._dbapi_connection.cursor()
+            if lost is not None:
+                time.sleep(PAUSE_SECONDS)
+            lost = error
         else:
+            if block is not None:
+                block.append((execute, statement, parameters))
             return True  # SQLAlchemy need not do it
+
+
+def _reconnected(context: Any, lost: Exception, done: Iterable[tuple[Callable[..., None], str, Any]]) -> None:
+    """Give a statement a new connection, on which its transaction is as far as it was on the lost one."""
+    connection = context.root_connection
+    connection._dbapi_connection.invalidate(lost)
+    connection._dbapi_connection = connection.engine.raw_connection()
+    for execute, statement, parameters in done:
+        with connection._dbapi_connection.cursor() as cursor:
+            execute(cursor, statement, parameters, context)
+    context.cursor = connection._dbapi_connection.cursor()
 
 
 def _connected(*arguments: Any, **parameters: Any) -> Any:

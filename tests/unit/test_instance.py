@@ -25,7 +25,7 @@ from dagster import (
     asset_check,
     materialize,
 )
-from sqlalchemy import make_url, text
+from sqlalchemy import Column, Integer, MetaData, Table, make_url, text
 from sqlalchemy.exc import DBAPIError
 
 from assets import outages
@@ -168,6 +168,36 @@ def test_a_statement_under_which_the_server_went_away_is_done_again(restartable:
         assert connection.execute(text("select id from events")).scalar() == 2  # and those after it
         with pytest.raises(DBAPIError):
             connection.execute(text("select 1 / 0"))
+
+
+def test_a_transaction_under_which_the_server_went_away_is_done_again_and_whole(restartable: Restartable) -> None:
+    """Catches: half of a transaction committed, or its lock gone, because the server restarted in the middle of it;
+    one that was given up left open with its locks.
+    """
+    log = PostgresStorage(in_own_schema(restartable.url)).event_log_storage
+    table = Table("slots", MetaData(), Column("id", Integer))
+    inside = "select count(*) from pg_locks where relation = 'dagster.slots'::regclass"
+    with log.index_connection() as connection:
+        table.create(connection)
+    for number in range(3):  # the server goes away after so many statements
+        with log.index_transaction() as connection:
+            for step in range(3):
+                if step == number:
+                    restartable.crash()
+                    Thread(target=restartable.start).start()
+                connection.execute(table.insert(), [{"id": number}, {"id": step}])
+            assert pg.execute(restartable.url, "select count(*) from dagster.slots") == [(6 * number,)]
+            assert pg.execute(restartable.url, inside) != [(0,)]
+        assert pg.execute(restartable.url, "select count(*) from dagster.slots") == [(6 * number + 6,)]
+
+    def given_up() -> None:
+        with log.index_transaction() as connection:
+            connection.execute(table.insert(), {"id": 4})
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        given_up()
+    assert pg.execute(restartable.url, "select count(*) from dagster.slots where id = 4") == [(0,)]
 
 
 @pytest.mark.parametrize(
