@@ -142,7 +142,7 @@ class Listener:
     def run(self, renew: Callable[[], None] = lambda: None) -> None:
         """Listen; `renew` is called from time to time, and what it raises ends it all."""
         for account in self.platform.config.integrations:
-            if account.enabled and _may_have_lines(self.platform, account):
+            if account.enabled and may_have_lines(self.platform, account):
                 self._start(partial(self._open, account), account.integration_id)
         try:
             while not self.stop.is_set():
@@ -246,7 +246,8 @@ class Listener:
                 log.error("incidents cannot be written: %s", _kind(error))
 
 
-def _may_have_lines(platform: Platform, account: Integration) -> bool:
+def may_have_lines(platform: Platform, account: Integration) -> bool:
+    """Whether the account's vendor or its configuration speaks of any; with credentials missing, too."""
     is_declared = platform.connector(account.integration_id).socket is not None
     return is_declared or account.queue is not None or bool(account.poll)
 
@@ -255,4 +256,4 @@ def _kind(error: BaseException) -> str:
     return type(error).__name__
 
 
-__all__ = ["LineKeeper", "Listener", "lines"]
+__all__ = ["DOWN", "LineKeeper", "Listener", "lines", "may_have_lines"]

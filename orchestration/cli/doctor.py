@@ -17,11 +17,13 @@ from packaging.requirements import Requirement
 
 from ingestion.core import warehouse
 from ingestion.core.config import ConfigError
-from ingestion.core.errors import ApiError
+from ingestion.core.errors import AccessError, ApiError
 from ingestion.core.landing import LandingZone, open_store
 from ingestion.core.ops.crypto import KeyringError
+from ingestion.core.ops.leases import is_held
 from ingestion.core.platform import Platform
 from ingestion.core.settings import Settings
+from ingestion.receiver.listen import DOWN, lines, may_have_lines
 from orchestration.cli.app import console, table
 
 KEY_AGE = timedelta(days=90)  # of a vendor's credentials
@@ -78,6 +80,7 @@ def _findings(settings: Settings) -> Iterator[Finding]:
             detail = f"{ages[name].days} days old" + ("; renew them (90 days)" if old else "")
             yield f"credentials {name}", not old, detail
         yield _probe(platform, name)
+    yield from _lines(platform)
 
 
 def _versions() -> Finding:
@@ -211,3 +214,24 @@ def _probe(platform: Platform, integration_id: str) -> Finding:
     except (ApiError, KeyError) as error:
         return name, False, str(error)
     return name, True, "answers"
+
+
+def _lines(platform: Platform) -> Iterator[Finding]:
+    """Whether sockets, queues and polls can be followed, whether somebody follows them, and how they are."""
+    accounts = [a for a in platform.config.integrations if a.enabled and may_have_lines(platform, a)]
+    if not accounts:
+        return
+    for lease, command, work in (("listen", "c4 listen", "follows the lines"), ("live", "c4 live", "loads the inbox")):
+        runs = is_held(platform.ops.sessions, lease, platform.ops.now())
+        yield command, runs, work if runs else f"does not run: nobody {work}. See docs/live.md"
+    wrong = {item.incident.key: item.incident.title for item in platform.ops.incidents.current()}
+    for account in accounts:
+        name = account.integration_id
+        try:
+            found = lines(platform, account)
+        except AccessError as error:
+            yield f"lines {name}", False, str(error)
+            continue
+        for line in found:
+            down = wrong.get(f"{DOWN}{name}/{line}") or wrong.get(f"{DOWN}{name}")
+            yield f"line {name}/{line}", down is None, down or "no trouble is known"

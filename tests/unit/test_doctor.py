@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from ingestion.core.ops.incidents import Incident, Severity
+from ingestion.core.ops.leases import lease
 from ingestion.core.settings import Settings
+from ingestion.receiver.listen import DOWN
 from orchestration.cli import doctor
 from tests.stand import Stand
 
@@ -70,3 +73,27 @@ def test_packages_that_are_not_the_tested_ones_are_told(monkeypatch: pytest.Monk
     assert (name, fine) == ("versions", False)
     assert "dagster" in detail
     assert "ruff" not in detail
+
+
+def test_lines_that_nobody_follows_or_that_are_down_are_told(stand: Stand) -> None:
+    """Catches: a company that waits for live sales while no listener runs, or whose broker nobody can reach."""
+    assert not [name for name in found(stand.settings()) if name.startswith(("line", "c4 "))]
+    stand.configure({}, poll="every 5 minutes")
+    platform = stand.platform()
+    account = platform.config.integrations[0]
+    line = f"line {account.integration_id}/poll"
+    findings = found(stand.settings())
+    assert [findings[name][0] for name in ("c4 listen", "c4 live", line)] == [False, False, True]
+    assert "does not run" in findings["c4 listen"][1]
+    trouble = Incident(f"{DOWN}{account.integration_id}/poll", Severity.WARNING, "nobody answers", "", "")
+    platform.ops.incidents.reconcile(DOWN, [trouble])
+    with lease(platform.ops.sessions, "listen", platform.ops.now):
+        findings = found(stand.settings())
+    assert findings["c4 listen"][0]
+    assert findings[line] == (False, "nobody answers")
+    events = {"sale": {"stream": "no such stream", "record": ""}}
+    stand.configure({}, queue={"broker": "kafka", "name": "sales", "outlet": "outlet", "events": events})
+    assert found(stand.settings())[f"lines {account.integration_id}"] == (
+        False,
+        "queue sales: Moka POS has no stream 'no such stream'",
+    )

@@ -17,7 +17,7 @@ from sqlalchemy import delete, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session, sessionmaker
 
-from ingestion.core.ops.db import writing
+from ingestion.core.ops.db import reading, writing
 from ingestion.core.ops.models import Lease
 
 log = logging.getLogger(__name__)
@@ -69,6 +69,13 @@ def lease(sessions: sessionmaker[Session], name: str, now: Callable[[], datetime
             session.execute(delete(Lease).where(Lease.name == name, Lease.owner == owner))
 
 
+def is_held(sessions: sessionmaker[Session], name: str, now: datetime) -> bool:
+    """Whether a living owner has the lease."""
+    with reading(sessions) as session:
+        held = session.get(Lease, name)
+        return held is not None and _is_at_it(held, now)
+
+
 @contextmanager
 def kept(held: HeldLease) -> Iterator[None]:
     """Renew a lease while the block is at work that may take longer than a term. What the block does next it must
@@ -99,12 +106,16 @@ def _take(session: Session, name: str, owner: str, now: datetime) -> None:
     if held is None:
         session.add(Lease(name=name, owner=owner, expires_at=now + TERM))
         return
-    if held.expires_at > now and _may_live(held.owner):
+    if _is_at_it(held, now):
         pid = held.owner.split("/")[1]
         raise LeaseHeldError(f"{name}: process {pid} is at it, until {held.expires_at:%H:%M} UTC at the latest")
     seen = update(Lease).where(Lease.name == name, Lease.owner == held.owner)
     if session.execute(seen.values(owner=owner, expires_at=now + TERM).returning(Lease.name)).first() is None:
         raise LeaseHeldError(f"{name}: another process has just begun")
+
+
+def _is_at_it(held: Lease, now: datetime) -> bool:
+    return held.expires_at > now and _may_live(held.owner)
 
 
 def _place() -> str:
