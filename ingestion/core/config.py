@@ -349,6 +349,7 @@ class WriteRules(msgspec.Struct, frozen=True, kw_only=True):
     approve_prices_within: Decimal = Decimal(-1)  # changes up to it need no person; below zero: all need one
     longest_shift_hours: int = 16
     approve_schedules: bool = False  # schedules need no person
+    approve_own: bool = False  # whoever submits may approve
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -202,9 +202,12 @@ def _release(name: str, action: str, reference: str, who: str) -> int:
     from orchestration.cli.app import console
 
     platform, kind = _opened(name)
-    act = writes.approve if action == "approve" else writes.withdraw
     try:
-        changes = act(platform.ops, reference, who, kind)
+        if action == "approve":
+            own = platform.config.write_rules.approve_own
+            changes = writes.approve(platform.ops, reference, who, kind, own=own)
+        else:
+            changes = writes.withdraw(platform.ops, reference, who, kind)
     except (BookError, LookupError, ValueError) as error:
         console.print(f"[red]{error}[/red]")
         return 1

@@ -249,7 +249,9 @@ def test_a_group_of_outlets_is_every_outlet_in_it(desk: Desk) -> None:
 
 
 def test_a_price_is_submitted_approved_sent_and_read_back(desk: Desk) -> None:
-    """Catches: a price sent without approval, or twice; a change that is never confirmed; a history with gaps."""
+    """Catches: a price sent without a second person's approval, or twice; a change that is never confirmed; a history
+    with gaps.
+    """
     source, ours = outlet_of(desk)
     sku = skus(desk, ours)[0]
     old = desk.sandbox.price(source, sku)
@@ -257,6 +259,9 @@ def test_a_price_is_submitted_approved_sent_and_read_back(desk: Desk) -> None:
     assert desk.send().waiting == [change.reference]
     assert desk.sandbox.price(source, sku) == old
     assert desk.submit(f"{ours},{sku},{old + 500},IDR,", approve=False) == []
+    with pytest.raises(BookError, match="another person"):
+        writes.approve(desk.platform.ops, change.document_key, "Sri", PRICES)
+    assert desk.send().waiting == [change.reference]
     writes.approve(desk.platform.ops, change.document_key, "Budi", PRICES)
     result = desk.send()
     assert (result.posted, result.confirmed, result.problems) == ([change.reference],) * 2 + ([],)
@@ -677,7 +682,9 @@ def test_a_price_list_from_the_command_line_to_the_till(desk: Desk, monkeypatch:
     assert c4("preview", str(desk.sheet), "--json")[0]["new"] == str(old + 500)
     (submitted,) = c4("submit", str(desk.sheet), "--by", "Sri", "--json")
     assert c4("list", "--status", "planned", "--json") == [submitted]
-    c4("approve", submitted["submission"], "--by", "Budi")
+    assert "was submitted by Sri" in c4("approve", submitted["submission"], "--by", " sri", code=1)
+    desk.rules(approve_own=True)
+    c4("approve", submitted["submission"], "--by", "Sri")
     assert sum(row["confirmed"] for row in c4("send", "--json")) == 1
     (shown,) = c4("show", submitted["document_key"], "--json")
     assert shown["change"]["status"] == "confirmed"

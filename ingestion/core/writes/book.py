@@ -64,22 +64,29 @@ def submit(ops: Ops, differences: Sequence[Difference], who: str) -> list[Change
     return added
 
 
-def approve(ops: Ops, reference: str, who: str, kind: WriteKind) -> list[Change]:
+def approve(ops: Ops, reference: str, who: str, kind: WriteKind, *, own: bool = False) -> list[Change]:
     """A person releases a change, or all of a submission that wait: those without approval and those that the till
-    rejected. Audited.
+    rejected. `own` lets it be the person who submitted it. Audited.
 
-    Raises LookupError for an unknown reference, BookError when nothing of it waits for a person, ValueError without a
-    name.
+    Raises LookupError for an unknown reference, BookError when nothing of it waits for a person or for another one than
+    this, ValueError without a name.
     """
     if not who.strip():
         raise ValueError("an approval needs the name of the person who gives it")
+
+    def may(row: OutboxChange) -> bool:
+        waits = row.status == Status.REJECTED or (row.status in SENDABLE and not row.approved_by)
+        if waits and not own and _same_person(row.submitted_by, who):
+            raise BookError(f"{reference} was submitted by {row.submitted_by} and waits for another person's approval")
+        return waits
+
     return _decide(
         ops,
         kind,
         reference,
         who,
         ("approve", "approved"),
-        lambda row: row.status == Status.REJECTED or (row.status in SENDABLE and not row.approved_by),
+        may,
         " and waits for nobody",
         {"approved_by": who, "status": str(Status.PLANNED), "reason": ""},
     )
@@ -99,6 +106,10 @@ def withdraw(ops: Ops, reference: str, who: str, kind: WriteKind) -> list[Change
         ": only what was not sent can be withdrawn",
         {"status": str(Status.WITHDRAWN), "reason": f"by {who}"},
     )
+
+
+def _same_person(one: str, other: str) -> bool:
+    return one.strip().casefold() == other.strip().casefold()
 
 
 def _decide(
