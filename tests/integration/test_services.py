@@ -15,7 +15,8 @@ from ingestion.core.settings import PROJECT_ROOT
 from ingestion.sandbox.company import Company
 from ingestion.sandbox.faults import Fault, FaultKind
 from ingestion.vendors.sap_s4hana.sandbox import POST_PATH
-from tests.postgres import restartable_server
+from tests import postgres as pg
+from tests.postgres import Restartable, restartable_server
 from tests.services import assert_the_night_is_right, composed, running
 from tests.stand import FIRST_DAY, Stand
 
@@ -26,7 +27,6 @@ def impatient(dagster_yaml: Path) -> None:
     """The platform's own configuration with shorter pauses between looks."""
     document = yaml.safe_load(dagster_yaml.read_text())
     document["run_monitoring"] |= {"poll_interval_seconds": 2, "free_slots_after_run_end_seconds": 1}
-    document["run_launcher"]["config"]["grace_seconds"] = 20
     document["run_coordinator"] = {
         "module": "dagster",
         "class": "QueuedRunCoordinator",
@@ -43,9 +43,16 @@ def settled(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return runs if given_up or runs[0]["status"] in ("SUCCESS", "CANCELED") else []
 
 
-def test_a_night_outlives_its_daemon_and_its_code_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def dbt_is_at_work(server: Restartable) -> bool:
+    at_work = "select 1 from pg_stat_activity where application_name = 'dbt' and state = 'active'"
+    return bool(pg.execute(server.url, at_work))
+
+
+def test_a_night_outlives_its_daemon_its_code_server_and_postgres(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Catches: a night that nobody continues when a service dies, or that only a person can continue; a limit's slot
-    that a dead run keeps; a journal lost or posted twice.
+    that a dead run keeps; a step that lost Postgres taken for one with bad data; a journal lost or posted twice.
     """
     made = Company.build(outlets=2, days=1, start=FIRST_DAY, checks_per_day=8)
     targets = ["sap-s4hana", "xero"]  # of the two outlets
@@ -80,6 +87,10 @@ def test_a_night_outlives_its_daemon_and_its_code_server(tmp_path: Path, monkeyp
                 first = services.launch(**tag)
                 services.until(lambda: till.struck[FaultKind.TIMEOUT_BEFORE_COMMIT], "the till is read")
                 services.all["daemon"].kill()
+
+                services.until(lambda: dbt_is_at_work(server), "the marts are being built")
+                server.crash()
+                server.start()
 
                 # the target has the journal and has not said so
                 ledger.add(Fault(kind=FaultKind.TIMEOUT_AFTER_COMMIT, path=POST_PATH))

@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import json
 import operator
-import os
 import re
 import shutil
-import subprocess
-import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import duckdb
@@ -28,8 +25,6 @@ import pyarrow as pa
 import pytest
 import sqlglot
 import yaml
-from dbt_semantic_interfaces.implementations.semantic_manifest import PydanticSemanticManifest
-from dbt_semantic_interfaces.validations.semantic_manifest_validator import SemanticManifestValidator
 
 from ingestion.core import reference
 from ingestion.core.config import TABLES, Config
@@ -38,13 +33,15 @@ from ingestion.sandbox.company import Company
 from ingestion.sandbox.model import SimCheck, SimLine, SimOutlet
 from ingestion.sandbox.server import Request, Response, json_response
 from tests import postgres as pg
-from tests.metrics import Metrics
 from tests.stand import Stand
 from tests.tills import answer_with, staged, sync_well
 
+if TYPE_CHECKING:
+    from tests.dbt_runner import Runner
+    from tests.metrics import Metrics
+
 pytestmark = pytest.mark.xdist_group("dbt")
 
-DBT = Path(sys.executable).with_name("dbt")
 ZERO = Decimal(0)
 CENT = Decimal("0.0001")
 DSJ_1 = date(2026, 2, 10)
@@ -74,6 +71,7 @@ class Warehouse:
     company: Company
     now: datetime
     statuses: dict[str, str] = field(default_factory=dict)  # of the first build
+    runner: Runner | None = None
 
     @property
     def path(self) -> Path:
@@ -107,28 +105,12 @@ class Warehouse:
             connection.execute(f"insert into {table} by name select * from incoming")
 
     def dbt(self, *arguments: str) -> dict[str, str]:
-        """Run dbt; unique id -> status of every node that ran. Fails the test with dbt's own words."""
-        target = self.folder / "target"
-        command: list[str | Path] = [
-            DBT,
-            *arguments,
-            "--quiet",
-            "--log-level-file",
-            "none",
-            "--project-dir",
-            self.project,
-        ]
-        command += ["--profiles-dir", self.project, "--target-path", target, "--log-path", self.folder / "logs"]
-        done = subprocess.run(
-            command,
-            env=os.environ | {"C4_DBT_DUCKDB_PATH": str(self.path), "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
-        results = json.loads((target / "run_results.json").read_text())["results"]
-        return {result["unique_id"]: result["status"] for result in results}
+        """Run dbt; unique id -> status of every node that ran. The project is parsed once."""
+        from tests.dbt_runner import Runner  # a process that only collects the tests goes without dbt
+
+        if self.runner is None:
+            self.runner = Runner(self.folder, self.project)
+        return self.runner.run({"C4_DBT_DUCKDB_PATH": str(self.path)}, *arguments)
 
 
 def unified_columns() -> dict[str, dict[str, str]]:
@@ -851,6 +833,8 @@ def test_budget_meets_actuals_of_marts_and_books(house: Warehouse) -> None:
 
 @pytest.fixture(scope="module")
 def metrics(house: Warehouse) -> Metrics:
+    from tests.metrics import Metrics  # as dbt above
+
     return Metrics(house.folder / "target/semantic_manifest.json", "duckdb")
 
 
@@ -861,6 +845,9 @@ def by_outlet_and_day(house: Warehouse, metrics: Metrics, names: list[str]) -> d
 
 def test_the_semantic_layer_is_valid_and_tells_what_it_means(house: Warehouse, metrics: Metrics) -> None:
     """Catches: a metric that no tool can load, one without a name or a meaning, a measure over a missing column."""
+    from dbt_semantic_interfaces.implementations.semantic_manifest import PydanticSemanticManifest
+    from dbt_semantic_interfaces.validations.semantic_manifest_validator import SemanticManifestValidator
+
     found = PydanticSemanticManifest.parse_raw((house.folder / "target/semantic_manifest.json").read_text())
     results = SemanticManifestValidator[PydanticSemanticManifest]().validate_semantic_manifest(found)
     assert [issue.message for issue in (*results.errors, *results.warnings)] == []
@@ -946,7 +933,7 @@ def test_every_metric_answers_by_every_dimension_on_both_engines(
     pg.execute(postgres, "create schema marts")
     for name, columns in tables:
         pg.execute(postgres, f"create table marts.{name} ({columns})")
-    on_postgres = Metrics(house.folder / "target/semantic_manifest.json", "postgres")
+    on_postgres = type(metrics)(house.folder / "target/semantic_manifest.json", "postgres")
     questions = [([name], ["metric_time__month"]) for name in metrics.names]
     alike = {tuple(metrics.dimensions(name)): name for name in metrics.names}  # one metric per set of dimensions
     assert len(alike) >= 8

@@ -9,6 +9,7 @@ import os
 import re
 import shlex
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +17,30 @@ import click
 import pytest
 import typer
 import yaml
-from dagster._cli import create_dagster_cli
-from dagster._daemon.cli import create_dagster_daemon_cli
-from dagster_webserver.cli import create_dagster_webserver_cli
 
 from ingestion.core.settings import PROJECT_ROOT
 from orchestration.cli.app import app
 
 DEPLOY = PROJECT_ROOT / "deploy"
-PROGRAMS = {
-    "c4": typer.main.get_command(app),
-    "dagster": create_dagster_cli(),
-    "dagster-daemon": create_dagster_daemon_cli(),
-    "dagster-webserver": create_dagster_webserver_cli(),
-}
 LIBPQ = {"PGPASSFILE"}
 IMAGE = {"POSTGRES_USER", "POSTGRES_PASSWORD_FILE", "RABBITMQ_DEFAULT_USER", "RABBITMQ_DEFAULT_PASS"}  # of the images
 AWS = {"AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}  # botocore's own
 OUR_SCRIPT = {"C4_PASSWORD_FILE"}  # deploy/postgres-init.sh
+
+
+@cache
+def programs() -> dict[str, Any]:
+    """Ours and Dagster's; a process that only collects the tests goes without the webserver."""
+    from dagster._cli import create_dagster_cli
+    from dagster._daemon.cli import create_dagster_daemon_cli
+    from dagster_webserver.cli import create_dagster_webserver_cli
+
+    return {
+        "c4": typer.main.get_command(app),
+        "dagster": create_dagster_cli(),
+        "dagster-daemon": create_dagster_daemon_cli(),
+        "dagster-webserver": create_dagster_webserver_cli(),
+    }
 
 
 def compose() -> dict[str, Any]:
@@ -60,7 +67,7 @@ def commands() -> list[list[str]]:
     for service in compose()["services"].values():
         found += [service["command"]] if "command" in service else []
         health = service.get("healthcheck", {}).get("test", [])
-        found += [health[1:]] if health and health[1] in PROGRAMS else []
+        found += [health[1:]] if health and health[1] in programs() else []
     for unit in units().values():
         if unit.has_option("Service", "ExecStart"):
             program, *arguments = shlex.split(unit.get("Service", "ExecStart"))
@@ -80,7 +87,7 @@ def commands() -> list[list[str]]:
 def test_every_command_is_understood(command: list[str]) -> None:
     """Catches: a service that ends at once with a usage error; a command that was renamed."""
     program, *rest = command
-    parser, context = PROGRAMS[program], click.Context(PROGRAMS[program], info_name=program)
+    parser, context = programs()[program], click.Context(programs()[program], info_name=program)
     while isinstance(parser, click.Group) and rest:
         name, found, rest = parser.resolve_command(context, rest)
         assert found is not None, f"{program} has no command {name}"
@@ -114,10 +121,10 @@ def test_every_variable_is_read_by_somebody() -> None:
 
 def options_from_the_environment() -> set[str]:
     """Variables that Dagster's commands take options from, by name or by click's prefix."""
-    grpc = PROGRAMS["dagster"].commands["api"].commands["grpc"]  # type: ignore[attr-defined]
+    grpc = programs()["dagster"].commands["api"].commands["grpc"]  # type: ignore[attr-defined]
     found = {str(option.envvar) for option in grpc.params if option.envvar}
     return found | {
-        f"DAGSTER_WEBSERVER_{option.name.upper()}" for option in PROGRAMS["dagster-webserver"].params if option.name
+        f"DAGSTER_WEBSERVER_{option.name.upper()}" for option in programs()["dagster-webserver"].params if option.name
     }
 
 
