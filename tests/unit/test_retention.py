@@ -8,6 +8,7 @@ from datetime import date, timedelta
 import duckdb
 import pytest
 
+from assets.platform import AS_OF_TAG, PlatformResource
 from ingestion.core import retention, warehouse
 from ingestion.core.backfill import LANDING, backfill
 from ingestion.core.config import ConfigError, load_config
@@ -15,6 +16,8 @@ from ingestion.core.ops.backfills import Asked
 from ingestion.core.ops.leases import lease
 from ingestion.core.records import Reject
 from ingestion.core.sync import sync
+from orchestration.jobs import retention_job
+from orchestration.schedules import retention_schedule
 from tests.stand import FIRST_DAY, Stand, company, no_sleep
 
 TILL, STAFF = "pawoon-group", "bamboohr-group"
@@ -175,14 +178,28 @@ def test_what_goes_is_gone_audited_and_in_the_marts_all_the_same(stand: Stand) -
         blocked = retention.apply(stand.platform(), "budi")
     assert set(going(blocked)) == {"job_info"}
     assert [item.rows for item in blocked.replaced] == [3]
-    report = retention.apply(stand.platform(), "budi")
-    assert set(going(report)) == {"transactions", "products"}
-    assert not report.replaced
+    ended = retention_job().execute_in_process(
+        run_config={"loggers": {"console": {"config": {"log_level": "ERROR"}}}},
+        resources={"platform": PlatformResource(data=str(stand.root))},
+        tags={AS_OF_TAG: stand.now.isoformat()},
+    )
+    (output,) = [event for event in ended.all_events if event.is_successful_output]
+    told = output.step_output_data.metadata
+    assert (told["raw rows"].value, told["bytes"].value > 0) == (0, True)
     assert batches(stand, TILL, "transactions") == []
     assert len(batches(stand, TILL, "products")) == len(batches(stand, STAFF, "job_info")) == 1
     assert {vendor: stand.live(vendor) for vendor in before} == before
     log = [(row["who"], row["subject"]) for row in ops.audit_log() if row["action"] == "retention"]
-    assert ("budi", f"{TILL} transactions landing") in log
+    assert (f"dagster run {ended.run_id}", f"{TILL} transactions landing") in log
     assert ("budi", f"{TILL} raw_pawoon.transaction_items") in log
     again = retention.apply(stand.platform(), "budi")
     assert not again.old
+
+
+def test_once_a_week_what_is_old_goes_where_schedules_are_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches: a policy that nobody carries out; a deletion that starts on a machine where nothing should."""
+    for on, status in (("off", "STOPPED"), ("on", "RUNNING")):
+        monkeypatch.setenv("C4_SCHEDULES", on)
+        weekly = retention_schedule(retention_job())
+        assert (weekly.default_status.value, weekly.job_name) == (status, "retention")
+    assert (weekly.cron_schedule, weekly.execution_timezone) == ("0 12 * * 0", "UTC")
