@@ -1,6 +1,7 @@
 """`make bench`: measurements as ratios against a floor in the same run, JSON into benchmarks/out.
 
 python -m benchmarks scale [--outlets N N] [--engine duckdb|postgres] [--history DAYS] [--beside dlt ingestr sling]
+python -m benchmarks live [--engine duckdb|postgres] [--sales N]
 python -m benchmarks [load] [nightly] [receiver] [sockets] [decoding] [--checks N] [--outlets N,N] [--rates N,N]
 """
 
@@ -14,10 +15,12 @@ from typing import Any
 
 import duckdb
 
-from benchmarks import load, nightly, others, receiver, scale, sockets
+from benchmarks import live, load, nightly, others, receiver, scale, sockets
 from benchmarks.measured import OUT
+from benchmarks.places import ENGINES
 
 PARTS = ["load", "nightly", "receiver", "sockets", "decoding"]
+ALONE = ["scale", "live"]  # of one engine each, and named when they are wanted
 
 
 def machine() -> dict[str, Any]:
@@ -33,16 +36,17 @@ def machine() -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("which", nargs="*", choices=[*PARTS, "scale", []], help="default: all but scale")
+    parser.add_argument("which", nargs="*", choices=[*PARTS, *ALONE, []], help="default: all but scale and live")
     parser.add_argument("--checks", type=int, default=200_000, help="checks of the load benchmark")
     parser.add_argument("--outlets", nargs="+", default=["100,1000"], help="sizes of the nightly and scale benchmarks")
     parser.add_argument("--repeat", type=int, default=3, help="runs of each side of the load benchmark")
-    parser.add_argument("--seconds", type=float, default=20, help="of each part of the receiver benchmark")
+    parser.add_argument("--seconds", type=float, default=20, help="of each part of the receiver and live benchmarks")
     parser.add_argument("--rates", default="250,500,1000,1500", help="events per second of the receiver benchmark")
-    parser.add_argument("--engine", choices=scale.ENGINES, default="duckdb", help="warehouse of the scale benchmark")
+    parser.add_argument("--engine", choices=ENGINES, default="duckdb", help="warehouse of scale and live")
     parser.add_argument("--history", type=int, default=30, help="days under the measured night of the scale benchmark")
     parser.add_argument("--per-outlet", type=int, default=300, help="checks per outlet and day of the scale benchmark")
     parser.add_argument("--beside", nargs="*", choices=others.TOOLS, default=others.TOOLS, help="loaders beside it")
+    parser.add_argument("--sales", type=float, default=20, help="sales per second of the live benchmark")
     parser.add_argument("--messages", type=int, default=20_000, help="messages of the socket benchmark, about")
     options = parser.parse_args()
     sizes = [int(size) for given in options.outlets for size in given.split(",")]
@@ -58,12 +62,15 @@ def main() -> None:
         result["sockets"] = sockets.measure(options.messages // 2)
     if "decoding" in which:
         result["decoding"] = sockets.decoding()
+    if "live" in which:
+        result["live"] = live.measure(options.engine, options.sales, options.seconds)
     OUT.mkdir(exist_ok=True)
     name = "-".join(which)
+    if set(which) & set(ALONE):
+        name += f"-{options.engine}"
     if "scale" in which:
         told = scale.measure(sizes, options.engine, options.history, options.per_outlet, options.beside)
         result["scale"] = told
-        name += f"-{options.engine}"
         scale.plot(told, OUT / f"scale-{options.engine}.svg")
         scale.show(told)
     path = OUT / f"{name}.json"

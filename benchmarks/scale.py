@@ -15,7 +15,6 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from rich.table import Table
 
 from benchmarks import load, measured, others
 from benchmarks.memory import TreeMemory
+from benchmarks.places import Place, placed
 from ingestion.core import warehouse
 from ingestion.core.platform import Platform
 from ingestion.core.records import raw_schema
@@ -36,7 +36,6 @@ from ingestion.core.spec import Table as RawTable
 from ingestion.sandbox.company import Company
 from orchestration.cli.sandboxes import install_company, running
 
-ENGINES = ("duckdb", "postgres")
 COLUMNS = ("extract_load", "transform", "export", "orchestration", "night")
 AGGREGATES = """
 create table sales_daily as
@@ -83,21 +82,12 @@ def growth(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A warehouse and ops database (empty: files in the data folder), and where the floor and the others write."""
-
-    url: str = ""
-    floor: str = ""
-    server: int | None = None  # process id
-
-
 def _size(outlets: int, engine: str, history: int, checks: int, tools: Sequence[str]) -> dict[str, Any]:
     company = Company.build(outlets=outlets, days=2, checks_per_day=checks)
     first, last = company.nights()
     with contextlib.ExitStack() as stack:
         temp = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-scale-")))
-        place = stack.enter_context(_place(engine))
+        place = stack.enter_context(placed(engine))
         data = temp / "data"
         os.environ.update({"C4_DATA": str(data), "C4_WAREHOUSE": place.url, "C4_OPS": place.url})
         with running(data, outlets=outlets, days=2, checks_per_day=checks) as sandboxes:
@@ -126,17 +116,6 @@ def _size(outlets: int, engine: str, history: int, checks: int, tools: Sequence[
             "others": others.measure(pages, temp, place.floor, tools),
         }
     return {**found, "to_floor": round(seconds["night"] / found["floor"]["seconds"], 1)}
-
-
-@contextlib.contextmanager
-def _place(engine: str) -> Iterator[Place]:
-    if engine == "duckdb":
-        yield Place()
-        return
-    from tests import postgres as pg  # the embedded server, with the settings that it comes with
-
-    with pg.restartable_server() as server, pg.database(server.url) as floor:
-        yield Place(server.url, floor, server.pid)
 
 
 def _lock(path: Path, company: Company) -> None:
