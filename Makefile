@@ -24,7 +24,7 @@ ui: $(STAMP) ## the Dagster UI, with the vendor sandboxes running
 	@$(BIN)/c4 ui
 
 test: $(STAMP) ## the whole test suite
-	@$(BIN)/python -m pytest -n 5 --dist loadgroup --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n 4 --dist loadgroup --no-loadscope-reorder tests/e2e tests/integration tests
 
 lint: $(STAMP) ## style, types, SQL layering
 	@$(BIN)/ruff check .
