@@ -17,6 +17,7 @@ from assets import dbt
 from assets.dbt import DbtError, Worker
 from ingestion.core.registry import connector
 from ingestion.core.settings import PROJECT_ROOT, Settings
+from tests import postgres as pg
 
 pytestmark = pytest.mark.xdist_group("dbt")
 
@@ -114,3 +115,17 @@ def test_a_worker_ends_with_its_owner() -> None:
             assert int(process.stdout.readline()) > 0
             process.kill()
             assert process.stdout.read() == b""  # the worker had it open, too: now it has ended
+
+
+def test_builds_on_postgres_plan_no_loops_and_keep_what_the_company_sets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, postgres: str
+) -> None:
+    """Catches: a join over a key of three columns planned as loops within loops, which never ends; a company's own
+    settings of its sessions lost.
+    """
+    monkeypatch.setenv("C4_WAREHOUSE", postgres)
+    monkeypatch.setenv("PGOPTIONS", "-c work_mem=9MB")
+    monkeypatch.setenv("PGOPTIONS", dbt.environment(Settings.load(tmp_path), [])["PGOPTIONS"])
+    assert pg.execute(postgres, "select current_setting('enable_nestloop'), current_setting('work_mem')") == [
+        ("off", "9MB")
+    ]

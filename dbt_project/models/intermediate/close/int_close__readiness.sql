@@ -178,7 +178,7 @@ gathered as (
             f.report,
             x.DSJ,
             case
-                when s.outlet_id is null and not coalesce(f.shows_no_sales, false) and k.outlet_id is null
+                when s.outlet_id is null and f.shows_no_sales is not true and k.outlet_id is null
                     then 'no sales arrived and nothing proves that the outlet was closed'
                 when s.outlet_id is not null and k.outlet_id is not null
                     then 'sales arrived although the outlet is listed as closed'

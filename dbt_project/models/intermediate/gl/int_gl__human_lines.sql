@@ -25,5 +25,5 @@ left join {{ ref('int_gl__account_codes') }} as a
 left join {{ ref('int_gl__outlet_codes') }} as o
     on o.integration_id = l.integration_id
     and o.source_outlet_id = {{ code('l.source_outlet_id') }}
-where not coalesce(l.is_reversed, false)
+where l.is_reversed is not true
     and not (coalesce(l.reference, '') like 'C4%' and length(l.reference) = 16)

@@ -22,12 +22,12 @@ with located as (
     left join {{ source('raw_c4', 'integration_outlets') }} as m
         on m.integration_id = c.integration_id
         and m.source_outlet_id = c.source_outlet_id
-        and not coalesce(i.stands_in, false)
+        and i.stands_in is not true
     left join {{ source('raw_c4', 'outlets') }} as v
         on v.outlet_id = m.outlet_id
         and {{ utc_date('c.opened_at') }} between v.valid_from and v.valid_to
     where
-        not coalesce(c.is_voided, false)
+        c.is_voided is not true
         -- wide enough for every time zone: whole business dates are chosen later
         and c.opened_at >= (select min(as_of) from {{ source('raw_c4', 'group_settings') }}) - interval '4 days'
 )

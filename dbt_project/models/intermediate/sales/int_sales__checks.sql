@@ -55,7 +55,7 @@ told_until as (
         and w.source_outlet_id in (m.source_outlet_id, '')
     inner join {{ source('raw_c4', 'integrations') }} as i
         on i.integration_id = w.integration_id
-        and not coalesce(i.stands_in, false)
+        and i.stands_in is not true
     where w.marks_complete
     group by m.outlet_id
 ),

@@ -43,7 +43,7 @@ inner join {{ ref('int_unified__check_lines') }} as l
     on l.integration_id = c.integration_id
     and l.check_id = c.check_id
     and l.line_type = 'item'
-    and not coalesce(l.is_voided, false)
+    and l.is_voided is not true
 left join tenders as t
     on t.integration_id = c.integration_id
     and t.check_id = c.check_id

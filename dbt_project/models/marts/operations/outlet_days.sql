@@ -92,7 +92,7 @@ days as (
         max(version) as version,
         count(case when was_posted and not is_live then 1 end) as changed_journals,
         count(case when not is_live and is_held then 1 end) as held_journals,
-        count(case when not is_live and not coalesce(has_no_target, false) then 1 end) as waiting_journals,
+        count(case when not is_live and has_no_target is not true then 1 end) as waiting_journals,
         concat_ws(
             '; ',
             min(case when not is_live and journal_type = 'DSJ' then reason end),

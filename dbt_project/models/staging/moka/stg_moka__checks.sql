@@ -12,7 +12,7 @@ with sale_lines as (
         count(*) as lines,
         max(lower(sales_type_name)) as source_channel
     from {{ current_children(source('raw_moka', 'checkouts'), receipts, {'root_id': 'id'}) }} as child
-    where not coalesce(is_deleted, false)
+    where is_deleted is not true
     group by integration_id, root_id
 ),
 
@@ -24,7 +24,7 @@ refund_lines as (
         count(*) as lines,
         max(lower(sales_type_name)) as source_channel
     from {{ current_children(source('raw_moka', 'refund_checkouts'), receipts, {'root_id': 'id'}) }} as child
-    where not coalesce(is_deleted, false)
+    where is_deleted is not true
     group by integration_id, refund_uuid
 ),
 

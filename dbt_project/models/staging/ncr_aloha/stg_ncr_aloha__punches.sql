@@ -24,4 +24,4 @@ from (
         and d.dob = p.root_dob
         and d.seq = p.root_seq
 ) as told
-where place = 1 and not coalesce(is_invalid, false)
+where place = 1 and is_invalid is not true

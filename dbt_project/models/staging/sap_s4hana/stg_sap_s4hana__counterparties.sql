@@ -4,5 +4,5 @@ select
     ltrim(supplier, '0') as counterparty_id,
     supplier_name as counterparty_name,
     true as is_supplier,
-    not coalesce(deletion_indicator, false) and not coalesce(posting_is_blocked, false) as is_active
+    deletion_indicator is not true and posting_is_blocked is not true as is_active
 from {{ source('raw_sap_s4hana', 'suppliers') }}

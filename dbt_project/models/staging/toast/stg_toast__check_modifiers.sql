@@ -29,4 +29,4 @@ left join groups as g
     on g.integration_id = c.integration_id
     and g.root_source_outlet_id = c.source_outlet_id
     and g.guid = m.option_group
-where not coalesce(m.voided, false) or c.is_voided
+where m.voided is not true or c.is_voided

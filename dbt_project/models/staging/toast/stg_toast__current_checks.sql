@@ -30,8 +30,8 @@ left join {{ source('raw_toast', 'dining_options') }} as d
     and d.source_outlet_id = o.source_outlet_id
     and d.guid = o.dining_option
 where
-    not coalesce(o.deleted, false)
-    and not coalesce(c.deleted, false)
-    and not coalesce(o.created_in_test_mode, false)
-    and not coalesce(o.excess_food, false)
-    and coalesce(o.approval_status, 'APPROVED') = 'APPROVED'
+    o.deleted is not true
+    and c.deleted is not true
+    and o.created_in_test_mode is not true
+    and o.excess_food is not true
+    and (o.approval_status = 'APPROVED' or o.approval_status is null)

@@ -12,7 +12,7 @@ with clocked as (
             order by in_date desc, guid desc
         ) as place
     from {{ source('raw_toast', 'time_entries') }}
-    where job_reference is not null and not coalesce(deleted, false)
+    where job_reference is not null and deleted is not true
 ),
 
 assigned as (

@@ -10,4 +10,4 @@ select
     out_date is not null as is_approved,
     modified_date as updated_at
 from {{ source('raw_toast', 'time_entries') }}
-where not coalesce(deleted, false)
+where deleted is not true
