@@ -98,9 +98,12 @@ def test_a_night_outlives_its_daemon_its_code_server_and_postgres(
                 services.all["code"].kill()
 
                 done = services.until(lambda: settled(services.runs()), "the night is done")
-                assert [run["status"] for run in done] == ["SUCCESS", "FAILURE"]
-                assert (done[0]["rootRunId"], done[1]["runId"]) == (first, first)
-                assert {"key": "dagster/retry_number", "value": "1"} in done[0]["tags"]
+                # the code server takes its run along; Postgres may, where it goes down outside of a step
+                lost = len(done) - 1
+                assert lost in (1, 2)
+                assert [run["status"] for run in done] == ["SUCCESS", *["FAILURE"] * lost]
+                assert {run["rootRunId"] for run in done[:-1]} == {done[-1]["runId"]} == {first}
+                assert {"key": "dagster/retry_number", "value": str(lost)} in done[0]["tags"]
                 assert {service.kills for name, service in services.all.items() if name != "webserver"} == {1}
 
             assert_the_night_is_right(stand, targets)
