@@ -484,11 +484,18 @@ def test_the_socket_tells_the_running_day_and_the_files_heal_it(stand: Stand) ->
     load(stand, fresh[::2])  # every other one is lost
     sync_well(stand)
     assert_staging_is_true(stand, tells_running=False)
-    before = staged(stand, "checks")
+    before = checks_by_id(stand)
     load(stand, all_said)  # late
     stand.platform().ops.inbox.replay(state="loaded")
     load(stand, [])  # and again
-    assert staged(stand, "checks") == before
+    assert checks_by_id(stand) == before
+
+
+def checks_by_id(stand: Stand) -> dict[str, dict[str, Any]]:
+    checks = staged(stand, "checks")
+    found = {check["check_id"]: check for check in checks}
+    assert len(found) == len(checks)
+    return found
 
 
 def test_both_paths_make_the_same_rows(stand: Stand) -> None:
