@@ -15,6 +15,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 
 from ingestion.core.config import load_config
@@ -27,7 +28,7 @@ PROJECT_DIR = PROJECT_ROOT / "dbt_project"
 CLOSE = "tag:close"  # models that depend on what was posted: built again after the export
 
 NIGHTLY = ("--exclude-resource-type", "unit_test")  # unit tests prove the models, not the night's data
-FLAGS = ("--no-version-check", "--log-level-file", "warn")  # Dagster keeps what it printed; more costs a tenth
+FLAGS = ("--no-version-check", "--log-level-file", "none")  # Dagster keeps what it printed
 # Postgres takes the columns of a key for independent, so of joins over keys of three columns it expects one row, plans
 # loops in loops, and 1,500 checks took minutes. Without loops every join of a build is a pass over its tables.
 PLANS = "-c enable_nestloop=off"
@@ -240,9 +241,8 @@ class Output:
 
 def _manifest(variables: Mapping[str, str]) -> Path:
     """Where the manifest of the project as it is now belongs. Its name tells all that it depends on."""
-    digest = hashlib.sha256(
-        "\n".join((variables["C4_DBT_TARGET"], variables["C4_VENDORS"], _database(variables))).encode()
-    )
+    names = (metadata.version("dbt-core"), variables["C4_DBT_TARGET"], variables["C4_VENDORS"], _database(variables))
+    digest = hashlib.sha256("\n".join(names).encode())
     for path in sorted(PROJECT_DIR.rglob("*")):
         if path.suffix in {".sql", ".yml", ".yaml", ".csv"} and "target" not in path.parts:
             digest.update(str(path.relative_to(PROJECT_DIR)).encode())

@@ -21,7 +21,12 @@ from typing import Any
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.adapters.factory import reset_adapters
 from dbt.cli.main import dbtRunner, dbtRunnerResult
+from dbt.constants import MANIFEST_FILE_NAME, PARTIAL_PARSE_FILE_NAME
 from dbt.contracts.graph.manifest import Manifest
+from dbt.parser.manifest import extended_mashumuro_decoder
+from dbt_common.events.base_types import BaseEvent, EventLevel
+from dbt_common.events.event_manager import EventManager
+from dbt_common.events.event_manager_client import ctx_set_event_manager
 from filelock import FileLock
 
 IDLE = 600.0  # seconds
@@ -29,11 +34,23 @@ OWNER_LOOK = 1.0  # seconds
 KEPT = 4  # parsed projects
 YOUNG = 20_000  # new objects before the collector looks at them: dbt makes many and keeps most
 UNPARSED = (["debug"],)  # commands that need no project
+UNREAD = {EventLevel.DEBUG, EventLevel.TEST}
+
+
+class ReadEvents(EventManager):
+    """Drops at once what nobody reads. dbt writes every event out as a line of each log before it looks at its level:
+    a quarter of a build's time.
+    """
+
+    def fire_event(self, e: BaseEvent, level: EventLevel | None = None, *others: Any, **named: Any) -> None:
+        if (level or e.level_tag()) not in UNREAD:
+            super().fire_event(e, level, *others, **named)
 
 
 def main() -> None:
     """Serve requests until there are no more."""
     gc.set_threshold(YOUNG)
+    ctx_set_event_manager(ReadEvents())
     owner = int(sys.argv[1]) if sys.argv[1:] else os.getppid()  # told, for it may be gone already
     threading.Thread(target=_end_with, args=(owner,), daemon=True).start()
     manifests: dict[str, Manifest] = {}
@@ -57,29 +74,45 @@ def _serve(request: Mapping[str, Any], manifests: dict[str, Manifest]) -> int:
     if arguments[:1] in UNPARSED:
         return _status(_run(request["environment"], arguments, None))
     if kept not in manifests or not Path(kept).exists():
-        parsed = _parse(request)
-        if not isinstance(parsed.result, Manifest):
-            return _status(parsed)
+        manifest = _parsed(request)
+        if isinstance(manifest, dbtRunnerResult):
+            return _status(manifest)
         while len(manifests) >= KEPT:
             del manifests[next(iter(manifests))]
-        manifests[kept] = parsed.result
+        manifests[kept] = manifest
         gc.collect()
         gc.freeze()  # a parsed project is large and stays: collections need not walk through it
     return _status(_run(request["environment"], arguments, manifests[kept])) if arguments else 0
 
 
-def _parse(request: Mapping[str, Any]) -> dbtRunnerResult:
-    """Parse the project and keep its manifest as a file. Processes that share the folder take turns."""
+def _parsed(request: Mapping[str, Any]) -> Manifest | dbtRunnerResult:
+    """The parsed project, or how its parse failed. Parses once: processes that share the folder take turns."""
     path = Path(request["manifest"])
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_name("parse.lock")):
-        known = path.exists()
+        if path.exists():
+            return _read(path)
         environment = {**request["environment"], **request["parsing"], "DBT_TARGET_PATH": str(path.parent)}
-        done = _run(environment, [*request["parse"], "--no-write-json" if known else "--write-json"], None)
-        if done.success and not known:
-            written = shutil.copy(path.with_name("manifest.json"), path.with_suffix(".part"))
-            Path(written).replace(path)
-    return done
+        done = _run(environment, [*request["parse"], "--write-json"], None)
+        if not isinstance(done.result, Manifest):
+            return done
+        for written, kept in ((PARTIAL_PARSE_FILE_NAME, _parsed_file(path)), (MANIFEST_FILE_NAME, path)):
+            part = shutil.copy(path.with_name(written), path.with_suffix(".part"))
+            Path(part).replace(kept)
+        return done.result
+
+
+def _parsed_file(manifest: Path) -> Path:
+    """What dbt keeps of a parse for the next one: unlike its JSON, all of it."""
+    return manifest.with_suffix(".msgpack")
+
+
+def _read(path: Path) -> Manifest:
+    """A parsed project as dbt keeps it, in a tenth of the time of a parse in which nothing has changed."""
+    manifest = Manifest.from_msgpack(_parsed_file(path).read_bytes(), decoder=extended_mashumuro_decoder)
+    manifest.files = {}  # a third of its size; only a parse needs the sources
+    manifest.build_flat_graph()
+    return manifest
 
 
 def _run(environment: Mapping[str, str], arguments: list[str], manifest: Manifest | None) -> dbtRunnerResult:

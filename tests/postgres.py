@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
 
 import psycopg2
+from psycopg2.errors import DuplicateDatabase, UniqueViolation
 from sqlalchemy import make_url
 
 BUILTIN_LOCALE = 170_000  # the server version that brings C.UTF-8 of its own
@@ -75,15 +75,25 @@ def restartable_server() -> Iterator[Restartable]:
 @contextmanager
 def database(server_url: str) -> Iterator[str]:
     """The URL of a fresh database, made as the runbook says; dropped at the end whoever is still connected."""
-    name = f"c4_test_{uuid4().hex[:12]}"
     ((version,),) = execute(server_url, "select current_setting('server_version_num')::int")
     provider = "locale_provider builtin builtin_locale 'C.UTF-8'" if version >= BUILTIN_LOCALE else "locale 'C.UTF-8'"
-    execute(server_url, f"create database {name} template template0 encoding 'UTF8' {provider}")
+    name = _create(server_url, f"template template0 encoding 'UTF8' {provider}")
     execute(server_url, f"alter database {name} set timezone = 'Asia/Jayapura'")  # whoever forgets UTC is found out
     try:
         yield make_url(server_url).set(database=name).render_as_string(hide_password=False)
     finally:
         execute(server_url, f"drop database {name} with (force)")
+
+
+def _create(server_url: str, options: str) -> str:
+    """Make a database and return its name, the first that is free: a parsed dbt project serves one name only."""
+    for number in range(1, 1000):
+        try:
+            execute(server_url, f"create database c4_test_{number} {options}")
+        except (DuplicateDatabase, UniqueViolation):  # the latter from two tests at once
+            continue
+        return f"c4_test_{number}"
+    raise AssertionError("a thousand test databases are on the server; drop those that are left over")
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -103,6 +104,27 @@ def test_the_project_is_parsed_once_and_anew_for_other_vendors(tmp_path: Path) -
     with pytest.raises(DbtError, match="frobnicate"):
         dbt.run(dbt.environment(settings, more), ["frobnicate"])
     assert len({dbt.manifest_path(settings, used) for used in (few, more)}) == 2
+
+
+def test_another_process_reads_the_whole_parsed_project(worker: Worker, tmp_path: Path) -> None:
+    """Catches: a parse for every process; generic tests, macros or configuration lost on the way through the file."""
+    first, other = nodes(worker, tmp_path), Worker()
+    parses = dbt.manifest_path(Settings.load(tmp_path)).with_name("perf_info.json")
+    written = parses.stat().st_mtime_ns
+    try:
+        assert nodes(other, tmp_path) == first
+        assert parses.stat().st_mtime_ns == written
+    finally:
+        other.stop()
+    assert sum("test_metadata" in node for node in first) > 50
+
+
+def nodes(worker: Worker, folder: Path) -> list[dict[str, Any]]:
+    """What dbt knows of every node of the project."""
+    keys = "unique_id config depends_on test_metadata"
+    status, text = finished(worker, folder, ["ls", "--output", "json", "--output-keys", keys])
+    assert status == 0, text
+    return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
 
 
 def test_a_worker_ends_with_its_owner() -> None:
