@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 import psycopg2
 from psycopg2.errors import DuplicateDatabase, UniqueViolation
@@ -80,7 +81,8 @@ def database(server_url: str) -> Iterator[str]:
     name = _create(server_url, f"template template0 encoding 'UTF8' {provider}")
     execute(server_url, f"alter database {name} set timezone = 'Asia/Jayapura'")  # whoever forgets UTC is found out
     try:
-        yield make_url(server_url).set(database=name).render_as_string(hide_password=False)
+        fresh = make_url(server_url).set(database=name).update_query_dict({"application_name": uuid4().hex})
+        yield fresh.render_as_string(hide_password=False)  # no URL twice: processes remember which they have prepared
     finally:
         execute(server_url, f"drop database {name} with (force)")
 

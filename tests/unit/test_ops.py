@@ -33,6 +33,7 @@ from ingestion.core.ops.models import Base, OutboxDocument
 from ingestion.core.ops.store import Ops, file_known, file_record
 from ingestion.core.records import Reject
 from ingestion.core.settings import PROJECT_ROOT
+from tests.forks import forked
 
 NIGHT = datetime(2026, 4, 5, 22, 0, tzinfo=UTC)
 SAMPLES = {  # a value for a column of each kind
@@ -141,11 +142,7 @@ def test_threads_open_databases_at_once(tmp_path: Path) -> None:
 def test_a_forked_child_has_connections_of_its_own(ops: Ops) -> None:
     """Catches: parent and child writing over one connection, which corrupts SQLite and confuses Postgres."""
     ops.start_run("parent", NIGHT)
-    child = os.fork()
-    if child == 0:
-        ops.start_run("child", NIGHT)
-        os._exit(0)
-    assert os.waitpid(child, 0)[1] == 0
+    assert forked(lambda: ops.start_run("child", NIGHT)) == 0
     assert ops.start_run("parent", NIGHT) == 3
 
 
@@ -439,15 +436,15 @@ def test_a_file_is_known_by_its_content(ops: Ops) -> None:
 def test_a_failpoint_kills_at_its_nth_pass(monkeypatch: pytest.MonkeyPatch, wanted: str, passes: int) -> None:
     """Catches: kill tests that kill nothing."""
     read, write = os.pipe()
-    child = os.fork()
-    if child == 0:
+
+    def passing() -> None:
         monkeypatch.setenv("C4_FAILPOINT", wanted)
         for _ in range(5):
             failpoint("elsewhere")
             os.write(write, b".")
             failpoint("here")
-        os._exit(0)
-    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+
+    assert forked(passing) == -signal.SIGKILL
     os.close(write)
     assert len(os.read(read, 10)) == passes
     os.close(read)

@@ -22,6 +22,7 @@ from ingestion.core.outbox import Candidate, ExportResult, Status, approve, expo
 from ingestion.core.outbox.book import Book
 from ingestion.core.outbox.content import JournalKey, content_hash, reference
 from ingestion.core.outbox.states import BookError
+from tests.forks import forked
 from tests.ledger import DAY, Ledger, candidate, entity, lines
 
 FIRST = lines(a1020=110, a4010=-100, a2110=-10)
@@ -555,11 +556,12 @@ def test_two_exports_to_one_target_exclude_each_other(desk: Desk) -> None:
 
 def test_the_lease_of_a_killed_process_is_free_at_once(desk: Desk) -> None:
     """Catches: a crash that blocks the next night until a lease runs out."""
-    child = os.fork()
-    if child == 0:
+
+    def dies() -> None:
         with lease(desk.ops.sessions, "outbox:books", desk.ops.now):
             os.kill(os.getpid(), signal.SIGKILL)
-    os.waitpid(child, 0)
+
+    assert forked(dies) == -signal.SIGKILL
     assert desk.run(candidate(FIRST)).ok
 
 
