@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import textwrap
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -379,6 +380,26 @@ def test_calls_are_audited_in_batches_without_their_query(ops: Ops, clock: Clock
     assert ops.calls.error_rates(NIGHT) == {"moka-nki": (BATCH_CALLS + 2, 2)}
     assert ops.calls.prune(clock.now) == BATCH_CALLS + 1
     assert _count(ops, "api_calls") == 1
+
+
+def test_a_process_ends_where_the_audit_cannot_be_written(tmp_path: Path) -> None:
+    """Catches: a traceback with every call of the audit at the end of a night whose database is away."""
+    program = """
+        import sys
+        from pathlib import Path
+        from ingestion.core.http import Call
+        from ingestion.core.ops.store import Ops
+        from ingestion.core.ops.crypto import Keyring
+        from sqlalchemy import text
+        ops = Ops.open(f"sqlite:///{sys.argv[1]}/ops.db", Keyring.load(Path(sys.argv[1], "c4.key")))
+        ops.audit_call(Call("moka-nki", "GET", "/v1/items", 200, 0.1, 10, 1))
+        with ops.sessions.begin() as session:
+            session.execute(text("drop table api_calls"))
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program), str(tmp_path)]
+    ended = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, check=True)
+    assert "1 calls are missing in the audit (OperationalError)" in ended.stderr
+    assert "/v1/items" not in ended.stderr
 
 
 def test_the_breaker_opens_pauses_and_is_remembered(ops: Ops, clock: Clock) -> None:

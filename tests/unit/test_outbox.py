@@ -593,6 +593,7 @@ def test_an_export_whose_lease_was_taken_over_stops_before_sending(desk: Desk) -
     with pytest.raises(LeaseLostError):
         desk.run(candidate(FIRST))
     assert desk.ledger.calls == []
+    desk.ledger.other.__exit__(None, None, None)
 
 
 def test_the_reference_tables_show_the_outbox(desk: Desk) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from sqlalchemy import case, delete, func, insert, select
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
 from ingestion.core.ops.db import reading, upsert, writing
@@ -16,6 +19,8 @@ from ingestion.core.ops.models import ApiCall, CallAllowance, CircuitBreaker
 
 if TYPE_CHECKING:
     from ingestion.core.http import Call
+
+log = logging.getLogger(__name__)
 
 BATCH_CALLS = 200
 BATCH_AGE = timedelta(seconds=5)
@@ -32,7 +37,10 @@ class CallAudit:
     sessions: sessionmaker[Session]
     now: Callable[[], datetime]
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _calls: list[dict[str, object]] = field(default_factory=list)
+    _calls: list[dict[str, object]] = field(default_factory=list, repr=False)
+
+    def __post_init__(self) -> None:
+        atexit.register(self._end)
 
     def add(self, call: Call) -> None:
         at = self.now()
@@ -63,6 +71,13 @@ class CallAudit:
             with writing(self.sessions) as session:
                 session.execute(insert(ApiCall), self._calls)
             self._calls.clear()
+
+    def _end(self) -> None:
+        """What the process leaves when it ends. A database that is away then must not make its end a failure."""
+        try:
+            self.flush()
+        except DBAPIError as error:
+            log.warning("%d calls are missing in the audit (%s)", len(self._calls), type(error).__name__)
 
     def prune(self, before: datetime) -> int:
         """Delete calls older than `before`; returns how many."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -58,9 +57,7 @@ class Ops:
     def open(cls, url: str, keys: Keyring, now: Callable[[], datetime] = utc_now) -> Ops:
         """Open the database at an SQLAlchemy URL, migrating it if needed."""
         sessions = open_ops(url)
-        calls = CallAudit(sessions, now)
-        atexit.register(calls.flush)
-        return cls(sessions, keys, calls, now)
+        return cls(sessions, keys, CallAudit(sessions, now), now)
 
     @property
     def incidents(self) -> Incidents:
