@@ -36,7 +36,11 @@ def load(settings: Settings) -> None:
 
 
 def spread(settings: Settings, days: int) -> None:
-    """Copy every row of the facts to each of the `days` days before its own."""
+    """Copy every row of the facts to `days` days before its own.
+
+    The very day before is left out: in the east the next day has begun when a night reads, and a copy of that would
+    lie on the day that is held against the truth.
+    """
     for vendor, name in FACTS.items():
         declared = connector(vendor)
         stream = declared.stream(name)
@@ -68,7 +72,7 @@ def _copy(connection: warehouse.Connection, dataset: str, stream: Stream, table:
     names = ", ".join(f'"{column}"' for column in values)
     return (
         f"insert into {dataset}.{table.name} ({names}) select {', '.join(values.values())} "
-        f"from {dataset}.{table.name} as t cross join generate_series(1, ?) as past (k)"
+        f"from {dataset}.{table.name} as t cross join generate_series(2, ? + 1) as past (k)"
     )
 
 
