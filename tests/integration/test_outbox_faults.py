@@ -138,7 +138,10 @@ def candidates(found: dict[JournalKey, tuple[CandidateLine, ...]]) -> list[Candi
 
 
 def exporter(vendor: str, folder: Path, settings: dict[str, str], credentials: dict[str, str]) -> None:
-    """Runs one export per line of stdin in a forked child; answers with a line of JSON. Has no threads."""
+    """Runs one export per line of stdin in a forked child; answers with a line of JSON. Has no threads.
+
+    The first one runs here: what SQLAlchemy compiles for it, every child would compile again.
+    """
     entity = the_entity(vendor)
     declared = connector(vendor)
     assert declared.journals is not None
@@ -153,31 +156,37 @@ def exporter(vendor: str, folder: Path, settings: dict[str, str], credentials: d
         limit=Limit(per_second=1e6, concurrent=4),
         sleep=lambda _: None,
     )
+
+    def work(order: dict[str, Any]) -> dict[str, Any]:
+        os.environ["C4_FAILPOINT"] = order["kill"]
+        client.timeout = order["timeout"]
+        target = declared.journals(client, client.settings)
+        target.max_documents = order["max_documents"]
+        try:
+            result = export(
+                ops, entity.target, target, [entity], candidates(states[order["edit"]]), sleep=lambda _: None
+            )
+        except BaseException:  # noqa: BLE001 - told to the driver, which fails the test with it
+            return {"error": traceback.format_exc()[-3000:]}
+        return {"ok": result.ok, "problems": [problem.title for problem in result.problems][:5]}
+
+    answer = {"killed": False, **work(json.loads(sys.stdin.readline()))}
     gc.freeze()  # forked children share what is there: nothing to collect, nothing to copy
+    print(json.dumps(answer), flush=True)
     for line in sys.stdin:
-        order = json.loads(line)
         read, write = os.pipe()
         child = os.fork()
         if child == 0:
             try:
-                os.environ["C4_FAILPOINT"] = order["kill"]
-                client.timeout = order["timeout"]
-                target = declared.journals(client, client.settings)
-                target.max_documents = order["max_documents"]
-                found = candidates(states[order["edit"]])
-                result = export(ops, entity.target, target, [entity], found, sleep=lambda _: None)
-                problems = [problem.title for problem in result.problems]
-                os.write(write, json.dumps({"ok": result.ok, "problems": problems[:5]}).encode())
-            except BaseException:  # noqa: BLE001 - told to the driver, which fails the test with it
-                os.write(write, json.dumps({"error": traceback.format_exc()[-3000:]}).encode())
+                os.write(write, json.dumps(work(json.loads(line))).encode())
             finally:
                 os._exit(0)
         os.close(write)
         with os.fdopen(read, "rb") as told:
-            answer = told.read()
+            content = told.read()
         _, status = os.waitpid(child, 0)
         killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
-        print(json.dumps({"killed": killed} | (json.loads(answer) if answer else {})), flush=True)
+        print(json.dumps({"killed": killed} | (json.loads(content) if content else {})), flush=True)
 
 
 def _without_fsync(connection: Any, _: Any) -> None:
@@ -343,6 +352,7 @@ def drive(vendor: str, folder: Path) -> Outcome:
         return told
 
     try:
+        assert run(0).get("ok"), outcome.errors
         for edit, wanted in enumerate(contents(vendor, ROUNDS)):
             outcome.rounds, outcome.wanted = edit, wanted
             for attempt in range(RUNS):

@@ -48,14 +48,23 @@ def broker(server_url: str) -> Iterator[str]:
         yield place
 
 
-def machine(root: Path, shared: dict[str, str], config: Path, manifests: Path | None = None) -> dict[str, str]:
-    """The environment of a machine: disks of its own, with the configuration and the models as it gets them."""
+def machine(root: Path, shared: dict[str, str], config: Path) -> dict[str, str]:
+    """The environment of a machine: disks of its own, with the configuration as it gets it."""
     root.mkdir()
     shutil.copytree(config, root / "config")
-    if manifests is not None:
-        shutil.copytree(manifests, root / "manifests")
     own = {"C4_DATA": str(root), "C4_MANIFESTS": str(root / "manifests"), "DAGSTER_HOME": str(root / "dagster")}
     return {**os.environ, **shared, **own, "TMPDIR": str(root), "PYTHONPATH": str(PROJECT_ROOT)}
+
+
+def prepare(machines: list[dict[str, str]]) -> None:
+    """Make the databases from the first machine, and give each the parsed models as its image would have them."""
+    parsed = Path(os.environ["C4_MANIFESTS"])
+    subprocess.run([*CLI, "prepare"], env={**machines[0], "C4_MANIFESTS": str(parsed)}, cwd=PROJECT_ROOT, check=True)
+    for environment in machines:
+        own = Path(environment["C4_MANIFESTS"])
+        own.mkdir()
+        for path in (*parsed.glob("manifest-*.json"), *parsed.glob("manifest-*.msgpack")):
+            shutil.copy(path, own)
 
 
 def at_work(url: str, step: str) -> int | None:
@@ -88,11 +97,10 @@ def test_a_night_outlives_one_of_two_workers(
             stand.set_timeout(10.0)
             shared |= {"C4_EXECUTOR": "celery", "C4_BROKER": broker_url, "C4_AS_OF": stand.now.isoformat()}
             config = stand.root / "config"
-            first = machine(tmp_path / "first", shared, config)
-            subprocess.run([*CLI, "prepare"], env=first, cwd=PROJECT_ROOT, check=True)
+            first, *others = (machine(tmp_path / name, shared, config) for name in ("first", "second", "third"))
+            prepare([first, *others])
             workers = Services()
-            for name in ("second", "third"):
-                environment = machine(tmp_path / name, shared, config, tmp_path / "first" / "manifests")
+            for name, environment in zip(("second", "third"), others, strict=True):
                 workers.all[name] = Service(name, [*CLI, "worker"], environment, tmp_path / f"{name}.log")
             till = stand.running.faults("moka")
             till.add(Fault(kind=FaultKind.TIMEOUT_BEFORE_COMMIT))  # a till is slow: there is time to lose a machine

@@ -1,7 +1,8 @@
 """The inbox: every event that a vendor sent, durable before it is answered, until it is loaded.
 
 Many senders share one transaction (group commit): a writer thread takes whatever has gathered while the last commit
-was under way. An event is known by its integration and its own id, so the same one twice is one.
+was under way and, when that was more than one, for a moment after it: a commit costs ten times what an event adds to
+it. An event is known by its integration and its own id, so the same one twice is one.
 """
 
 from __future__ import annotations
@@ -10,14 +11,15 @@ import hashlib
 import json
 import queue
 import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import zstandard
-from sqlalchemy import ColumnElement, delete, func, select, update
+from sqlalchemy import ColumnElement, Table, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, DBAPIError, StatementError
 from sqlalchemy.orm import Session, sessionmaker
@@ -28,6 +30,8 @@ from ingestion.core.ops.db import reading, writing
 from ingestion.core.ops.models import InboxEvent
 
 GROUP = 500  # events of one transaction at most
+LINGER = 0.005  # seconds that a transaction waits for more events, after one that had several
+TABLE = cast("Table", InboxEvent.__table__)
 STATES = ("received", "loaded", "ignored", "rejected", "dead")
 MAX_ATTEMPTS = 5  # loads that began with an event and did not end, before it is given up
 ALONE_FROM = 2  # such loads after which an event is loaded by itself, so that it cannot take others with it
@@ -112,10 +116,12 @@ class Inbox:
             writer.join()
 
     def _write(self) -> None:
-        going = True
+        going, in_company = True, False
         while going:
             group = []
             item = self._queue.get()
+            if in_company:
+                time.sleep(LINGER)
             while item is not None:
                 group.append(item)
                 if len(group) == GROUP:
@@ -124,7 +130,7 @@ class Inbox:
                     item = self._queue.get_nowait()
                 except queue.Empty:
                     break
-            going = item is not None
+            going, in_company = item is not None, len(group) > 1
             self._commit(group)
 
     def _commit(self, group: Sequence[tuple[NewEvent, Future[bool]]]) -> None:
@@ -171,8 +177,9 @@ class Inbox:
         failpoint("inbox.before_commit")
         with writing(self._sessions) as session:
             insert: Any = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-            statement = insert(InboxEvent).on_conflict_do_nothing(index_elements=["integration_id", "event_id"])
-            inserted = session.execute(statement.returning(InboxEvent.integration_id, InboxEvent.event_id), rows)
+            statement = insert(TABLE).on_conflict_do_nothing(index_elements=["integration_id", "event_id"])
+            returned = statement.returning(TABLE.c.integration_id, TABLE.c.event_id)
+            inserted = session.connection().execute(returned, rows)  # the mapper's insert takes half as long again
             fresh = {(str(integration_id), str(event_id)) for integration_id, event_id in inserted}
         failpoint("inbox.committed")
         return fresh
