@@ -25,6 +25,7 @@ class Settings:
     landing: str  # folder or fsspec URL
     key_file: Path
     as_of: datetime
+    duckdb_memory: str = "1GB"  # of a DuckDB warehouse: what a process may hold of it before it uses the disk
     reader_role: str = "c4_reader"  # of a Postgres warehouse: who may read the published marts
     executor: str = IN_PROCESS
     broker: str = field(default="", repr=False)  # Celery's, of the workers
@@ -51,6 +52,7 @@ class Settings:
             landing=os.environ.get("C4_LANDING") or str(root / "landing"),
             key_file=Path(os.environ.get("C4_KEY_FILE") or root / "c4.key"),
             as_of=as_of.astimezone(UTC),
+            duckdb_memory=os.environ.get("C4_DUCKDB_MEMORY") or "1GB",
             reader_role=os.environ.get("C4_READER_ROLE") or "c4_reader",
             executor=executor,
             broker=os.environ.get("C4_BROKER") or "",

@@ -56,13 +56,16 @@ class Stand:
         variables = {**os.environ, **dbt.environment(self.settings), "C4_VENDORS": ""}
         with warehouse.write_lock(self.settings):
             dbt.run(variables, ["run", *arguments, "--select", *select.split()])
+        warehouse.publish(self.settings)
 
     def facts(self) -> dict[str, list[str]]:
+        """Every row of the facts, which are those that are published."""
         with warehouse.connect(self.settings) as connection:
-            return {
-                name: sorted(str(row) for row in connection.execute(f"select * from marts.{name}").fetchall())
-                for name in FACTS
-            }
+            built = _rows(connection, "marts.")
+        with warehouse.published(self.settings) as marts:
+            assert marts is not None
+            assert _rows(marts, "") == built
+        return built
 
     def versions(self) -> list[int]:
         """Of the days with sales."""
@@ -72,6 +75,13 @@ class Stand:
                 "inner join marts.sales_daily as s using (outlet_id, business_date) order by 1"
             ).fetchall()
             return [version for (version,) in found]
+
+
+def _rows(connection: warehouse.Connection, schema: str) -> dict[str, list[str]]:
+    return {
+        name: sorted(str(row) for row in connection.execute(f"select * from {schema}{name}").fetchall())
+        for name in FACTS
+    }
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -16,6 +16,7 @@ from typing import Annotated, Any
 
 import duckdb
 import msgspec
+import psycopg2
 import pyarrow as pa
 import pytest
 
@@ -26,6 +27,7 @@ from ingestion.core.load import Loader
 from ingestion.core.records import Record, keyed_hasher
 from ingestion.core.settings import PROJECT_ROOT, Settings
 from ingestion.core.spec import Category, Connector, Stream, Table
+from ingestion.core.warehouse.engine import LEDGER
 from tests.readers import Reader, ask
 
 AS_OF = datetime(2026, 4, 5, 22, tzinfo=UTC)
@@ -360,3 +362,67 @@ def test_a_mart_published_alone_leaves_the_others_as_they_were(engine: str, tmp_
     assert shown() == {"live_sales": 2, "sales_daily": 1}
     warehouse.publish(settings)
     assert shown() == {"live_sales": 2, "sales_daily": 2}
+
+
+def test_of_a_fact_that_is_built_by_day_the_days_built_since_are_published(engine: str, tmp_path: Path) -> None:
+    """Catches: history copied every night; a day published half, late or twice; a fact that was made anew of which only
+    some days are shown; a mart that is gone and still shown.
+    """
+    settings = Settings.load(tmp_path, AS_OF)
+    days = [(outlet, date(2026, 4, day)) for outlet in ("A", "B") for day in (1, 2)]
+
+    def build(night: int, version: int, made: str, touched: Iterable[tuple[str, date]]) -> None:
+        """Every row says the night, also of days whose version stays: that is how those are seen that were copied."""
+        with warehouse.connect(settings, read_only=False) as connection:
+            for schema in ("marts", "intermediate"):
+                connection.execute(f"create schema if not exists {schema}")
+            connection.execute("drop table if exists marts.fct_checks")
+            connection.execute("create table marts.fct_checks (outlet_id varchar, business_date date, night integer)")
+            connection.execute(f"comment on table marts.fct_checks is 'c4 code {version} {made}'")
+            connection.execute(
+                f"create table if not exists {LEDGER} (outlet_id varchar, business_date date, version int)"
+            )
+            for day in days:
+                connection.execute("insert into marts.fct_checks values (?, ?, ?)", [*day, night])
+            for day in touched:
+                connection.execute(f"delete from {LEDGER} where outlet_id = ? and business_date = ?", day)
+                connection.execute(f"insert into {LEDGER} values (?, ?, ?)", [*day, version])
+        warehouse.publish(settings)
+
+    def shown() -> dict[tuple[str, date], int]:
+        with warehouse.published(settings) as marts:
+            assert marts is not None
+            rows = marts.execute("select outlet_id, business_date, night from fct_checks").fetchall()
+        assert len(rows) == len(days)
+        return {(outlet, day): night for outlet, day, night in rows}
+
+    build(1, 1, "first", days)
+    assert set(shown().values()) == {1}
+    build(2, 2, "first", days[1:3])
+    assert shown() == {days[0]: 1, days[1]: 2, days[2]: 2, days[3]: 1}
+    build(3, 2, "first", [])
+    assert shown() == {days[0]: 1, days[1]: 2, days[2]: 2, days[3]: 1}
+    build(4, 4, "first", days[:1])
+    assert shown() == {days[0]: 4, days[1]: 2, days[2]: 2, days[3]: 1}
+    build(5, 4, "again", [])
+    assert set(shown().values()) == {5}
+    build(6, 3, "again", [])  # the warehouse is an older one, from a backup
+    assert set(shown().values()) == {6}
+    with warehouse.connect(settings, read_only=False) as connection:
+        connection.execute("drop table marts.fct_checks")
+        connection.execute("create table marts.dim_outlets as select 1 as n")
+    assert warehouse.publish(settings) == 1
+    with warehouse.published(settings) as marts:
+        assert marts is not None
+        with pytest.raises((duckdb.Error, psycopg2.Error)):
+            marts.execute("select * from fct_checks")
+
+
+def test_a_published_file_that_cannot_be_read_is_made_anew(settings: Settings) -> None:
+    """Catches: a damaged copy that every later night copies on."""
+    build_marts(settings, 1)
+    warehouse.publish(settings)
+    settings.published_path.write_bytes(b"no database")
+    build_marts(settings, 2)
+    assert warehouse.publish(settings) == 2
+    assert ask(settings, STATE) == (2, 2, 1000)

@@ -4,10 +4,12 @@
     So a build may be killed between any two models, and each goes on from where it stands. A table whose version the
     ledger does not span (the ledger was lost) is made anew.
 
-    What was built is told by the table's own comment, `c4 <code> <version>`: it commits with the rows, moves with a
-    backup and goes with the table. `code` is a hash of the compiled query, the columns and the `code` of the models
-    that it reads; another one, a lost comment or --full-refresh has the table made anew. Whatever else such a model
-    reads must be part of a day's fingerprint; tests/unit/test_dbt_project.py holds that.
+    What was built is told by the table's own comment, `c4 <code> <version> <made>`: it commits with the rows, moves with
+    a backup and goes with the table. `code` is a hash of the compiled query, the columns and the `code` of the models
+    that it reads; another one, a lost comment or --full-refresh has the table made anew, and `made` is the invocation
+    that did so: between two nights of one `made`, days above a version are all that can differ, which is what is
+    published (ingestion/core/warehouse). Whatever else such a model reads must be part of a day's fingerprint;
+    tests/unit/test_dbt_project.py holds that.
 
     The model's query selects its days by the macro `touched` and has the columns outlet_id and business_date.
 -#}
@@ -46,7 +48,7 @@
     {%- call noop_statement('main', 'NOTHING TOUCHED') -%} {%- endcall -%}
   {%- endif -%}
   {%- call statement('tell') -%}
-    comment on table {{ relation }} is 'c4 {{ code }} {{ version }}';
+    comment on table {{ relation }} is 'c4 {{ code }} {{ version }} {{ invocation_id if whole else built.made }}';
     drop table {{ touched_table() }};
   {%- endcall -%}
   {{ run_hooks(post_hooks) }}
@@ -59,7 +61,7 @@
 {%- macro first_version() -%}
   {%- set comments = run_query(adapter.dispatch('all_comments', 'c4')()).columns[0].values() if execute else [] -%}
   {%- set versions = [0] -%}
-  {%- for comment in comments -%} {%- do versions.append(comment.split() | last | int) -%} {%- endfor -%}
+  {%- for comment in comments -%} {%- do versions.append(comment.split()[2] | int) -%} {%- endfor -%}
   {{ return((versions | max) + 1) }}
 {%- endmacro -%}
 
@@ -143,11 +145,11 @@
 {%- endmacro -%}
 
 
-{#- What a table's comment tells: `code` and `version`, or none. -#}
+{#- What a table's comment tells: `code`, `version` and `made`, or none. -#}
 {%- macro built_state(relation) -%}
   {%- set comment = run_query(adapter.dispatch('comment_of', 'c4')(relation)).columns[0].values() -%}
   {%- set words = (comment[0] or '').split() if comment else [] -%}
-  {{ return({'code': words[1], 'version': words[2] | int} if words | length == 3 and words[0] == 'c4' else none) }}
+  {{ return({'code': words[1], 'version': words[2] | int, 'made': words[3]} if words | length == 4 and words[0] == 'c4' else none) }}
 {%- endmacro -%}
 
 {%- macro duckdb__comment_of(relation) -%}

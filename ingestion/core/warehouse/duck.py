@@ -6,6 +6,7 @@ the write lock, briefly; people and BI tools read the published copy, which is r
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -21,7 +22,9 @@ from filelock import FileLock, Timeout
 
 from ingestion.core.settings import Settings
 from ingestion.core.warehouse import engine
-from ingestion.core.warehouse.engine import MARTS, Connection, WarehouseBusyError
+from ingestion.core.warehouse.engine import DAYS, LEDGER, MARTS, Built, Connection, WarehouseBusyError
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,13 @@ class DuckWarehouse:
     def _open(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         path = self.settings.warehouse_path
         path.parent.mkdir(parents=True, exist_ok=True)
-        return duckdb.connect(str(path), read_only=read_only and path.exists())
+        return self._connected(path, read_only=read_only and path.exists())
+
+    def _connected(self, path: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
+        connection = duckdb.connect(str(path), read_only=read_only)
+        limit = _quoted(self.settings.duckdb_memory)
+        connection.execute(f"set memory_limit = '{limit}'")  # dlt's, too, while this one is open
+        return connection
 
     def replace(self, dataset: str, tables: Mapping[str, pa.Table]) -> None:
         with self.connect(read_only=False) as connection:
@@ -80,31 +89,43 @@ class DuckWarehouse:
         """DuckDB keeps its statistics by itself."""
 
     def publish(self, only: Collection[str]) -> int:
-        """A reader that has the old file open keeps reading it undisturbed; the next open sees the new one."""
+        """A reader that has the old file open keeps reading it undisturbed; the next open sees the new one.
+
+        The new file begins as a copy of the old one. Of facts that are built by outlet-day only those days are copied
+        that were built since; every other mart is.
+        """
         target = self.settings.published_path
         target.parent.mkdir(parents=True, exist_ok=True)
         fresh = target.with_name(f".{target.name}.new")
         with self.write_lock():
-            fresh.unlink(missing_ok=True)
-            if only and target.exists():
-                shutil.copyfile(target, fresh)
+            connection = self._copied(target, fresh)
             catalog = self.settings.warehouse_path.stem  # as dbt knows it: the views among the marts name it
-            connection = duckdb.connect(str(fresh))
             try:
                 connection.execute(f"attach '{_quoted(self.settings.warehouse_path)}' as \"{catalog}\" (read_only)")
                 connection.execute(f"create schema if not exists {MARTS}")
-                found = connection.execute(
-                    "select table_name from information_schema.tables "
-                    "where table_catalog = ? and table_schema = ? order by 1",
-                    [catalog, MARTS],
-                ).fetchall()
-                names = [name for (name,) in found if not only or name in only]
+                marts, present = _marts(connection, catalog), _marts(connection)
+                names = [name for name in marts if not only or name in only]
+                for name in () if only else present.keys() - marts.keys():
+                    connection.execute(f'drop table {MARTS}."{name}"')
                 for name in names:
-                    connection.execute(f'create or replace table {MARTS}."{name}" as from "{catalog}".{MARTS}."{name}"')
+                    _publish(connection, catalog, name, marts[name], present.get(name))
             finally:
                 connection.close()
             os.replace(fresh, target)
         return len(names)
+
+    def _copied(self, target: Path, fresh: Path) -> duckdb.DuckDBPyConnection:
+        """The next published file, open: a copy of this one, or empty where there is none that can be read."""
+        for name in (fresh, fresh.with_name(f"{fresh.name}.wal")):
+            name.unlink(missing_ok=True)
+        if target.exists():
+            shutil.copyfile(target, fresh)
+            try:
+                return self._connected(fresh)
+            except duckdb.Error as error:
+                log.warning("the published marts are made anew: their file cannot be read (%s)", type(error).__name__)
+                fresh.unlink()
+        return self._connected(fresh)
 
     @contextmanager
     def published(self) -> Iterator[Connection | None]:
@@ -130,5 +151,33 @@ class DuckWarehouse:
         shutil.copyfile(source, path)
 
 
-def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")
+def _marts(connection: duckdb.DuckDBPyConnection, catalog: str | None = None) -> dict[str, Built | None]:
+    """The marts of an attached file, or of the one that is open, in the order of their names, with what they tell of
+    how they were built.
+    """
+    found = connection.execute(
+        "select t.table_name, d.comment from information_schema.tables as t left join duckdb_tables() as d "
+        "on d.database_name = t.table_catalog and d.schema_name = t.table_schema and d.table_name = t.table_name "
+        "where t.table_catalog = coalesce(?, current_database()) and t.table_schema = ? order by 1",
+        [catalog, MARTS],
+    )
+    return {name: Built.told(comment) for name, comment in found.fetchall()}
+
+
+def _publish(
+    connection: duckdb.DuckDBPyConnection, catalog: str, name: str, built: Built | None, published: Built | None
+) -> None:
+    old, new = f'{MARTS}."{name}"', f'"{catalog}".{MARTS}."{name}"'
+    since = built.since(published) if built is not None else None
+    if since is None:
+        connection.execute(f"create or replace table {old} as from {new}")
+    elif built != published:
+        days = DAYS.format(f'"{catalog}".{LEDGER}', since)
+        connection.execute(f"delete from {old} where {days}")  # noqa: S608 - our own names
+        connection.execute(f"insert into {old} by name from {new} where {days}")
+    if built is not None and built != published:
+        connection.execute(f"comment on table {old} is '{_quoted(built.comment)}'")
+
+
+def _quoted(text: Path | str) -> str:
+    return str(text).replace("'", "''")

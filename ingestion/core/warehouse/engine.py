@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,6 +12,8 @@ import pyarrow as pa
 
 MARTS = "marts"  # the schema that dbt builds
 LOCK_TIMEOUT = 1800.0  # seconds a step waits for another's load or build
+LEDGER = "intermediate.int_outlets__day_versions"
+DAYS = "(outlet_id, business_date) in (select outlet_id, business_date from {} where version > {})"
 
 
 class WarehouseBusyError(Exception):
@@ -18,6 +21,27 @@ class WarehouseBusyError(Exception):
 
     def __init__(self) -> None:
         super().__init__(f"the warehouse was busy for {LOCK_TIMEOUT:.0f} s; is another night running?")
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What the comment of a fact that is built by outlet-day tells (dbt_project/macros/materializations/by_day.sql)."""
+
+    comment: str
+    made: tuple[str, ...]  # the code, and the invocation that made the table anew
+    version: int
+
+    @classmethod
+    def told(cls, comment: str | None) -> Built | None:
+        match (comment or "").split():
+            case ["c4", code, version, invocation]:
+                return cls(str(comment), (code, invocation), int(version))
+        return None
+
+    def since(self, published: Built | None) -> int | None:
+        """The version above which outlet-days are to be published again; None where the whole table is."""
+        known = published is not None and published.made == self.made and published.version <= self.version
+        return published.version if published is not None and known else None
 
 
 class Cursor(Protocol):

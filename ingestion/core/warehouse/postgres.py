@@ -33,7 +33,7 @@ from ingestion.core import pg_tools
 from ingestion.core.config import ConfigError
 from ingestion.core.settings import Settings
 from ingestion.core.warehouse import engine
-from ingestion.core.warehouse.engine import MARTS, Connection, WarehouseBusyError
+from ingestion.core.warehouse.engine import DAYS, LEDGER, MARTS, Built, Connection, WarehouseBusyError
 from ingestion.core.warehouse.types import sql_type
 
 PUBLISHED = "published"
@@ -46,6 +46,10 @@ COLUMNS = """
     inner join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
     where c.relnamespace = to_regnamespace(%s) and c.relkind in ('r', 'p', 'v', 'm')
     order by c.relname, a.attnum
+"""
+COMMENTS = """
+    select relname, obj_description(oid, 'pg_class') from pg_class
+    where relnamespace = to_regnamespace(%s) and relkind in ('r', 'p')
 """
 PARTITIONS = "partitions"  # the schema in which the months of partitioned tables lie; nobody needs to name them
 PARTITIONED = "select relname from pg_class where relnamespace = to_regnamespace(%s) and relkind = 'p'"
@@ -219,13 +223,15 @@ class PostgresWarehouse:
     def publish(self, only: Collection[str]) -> int:
         """Bring the published tables to what the marts hold, in one transaction.
 
-        Only rows that differ are written. The tables stay where they are, so readers in any isolation level see all
-        of the old night or all of the new one, wait for nothing, and views over the tables survive. Whole rows are
-        compared, which is exact because every mart has a unique key. A mart whose columns changed is made anew.
+        Only rows that differ are written, and of facts that are built by outlet-day those of the days that were built
+        since. The tables stay where they are, so readers in any isolation level see all of the old night or all of the
+        new one, wait for nothing, and views over the tables survive. Whole rows are compared, which is exact because
+        every mart has a unique key. A mart whose columns changed is made anew.
         """
         with self.write_lock(), closing(self._open()) as raw, raw, raw.cursor() as cursor:
             cursor.execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(PUBLISHED)))
             marts, present = _columns(cursor, MARTS), _columns(cursor, PUBLISHED)
+            built, published = _built(cursor, MARTS), _built(cursor, PUBLISHED)
             if only:
                 marts = {name: columns for name, columns in marts.items() if name in only}
             for name in () if only else present.keys() - marts.keys():
@@ -235,15 +241,28 @@ class PostgresWarehouse:
             same = {name for name in marts if present.get(name) == marts[name] and name not in moved}
             # those that need the stronger lock come last, so that they hold it shortly
             for name in sorted(marts, key=lambda name: (name not in same, name)):
-                names = {"new": sql.Identifier(MARTS, name), "old": sql.Identifier(PUBLISHED, name)}
+                names: dict[str, sql.Composable] = {
+                    "new": sql.Identifier(MARTS, name),
+                    "old": sql.Identifier(PUBLISHED, name),
+                }
+                told = built.get(name)
                 if name in same:
                     if name in by_month:
                         _make_partitions(cursor, name)
-                    for statement in (
-                        "delete from {old} as old where not exists (select from {new} as new where new = old)",
-                        "insert into {old} select * from {new} as new"
-                        " where not exists (select from {old} as old where old = new)",
-                    ):
+                    since = told.since(published.get(name)) if told is not None else None
+                    if since is None:
+                        statements = (
+                            "delete from {old} as old where not exists (select from {new} as new where new = old)",
+                            "insert into {old} select * from {new} as new"
+                            " where not exists (select from {old} as old where old = new)",
+                        )
+                    else:
+                        names["days"] = sql.SQL(DAYS.format(LEDGER, since))
+                        statements = (
+                            "delete from {old} where {days}",
+                            "insert into {old} select * from {new} where {days}",
+                        )
+                    for statement in statements if told is None or told != published.get(name) else ():
                         cursor.execute(sql.SQL(statement).format(**names))
                 else:
                     partitioned = " partition by range (business_date)" if name in by_month else ""
@@ -258,6 +277,8 @@ class PostgresWarehouse:
                     if set(INDEXED) <= {column for column, _ in marts[name]}:
                         columns = sql.SQL(", ").join(map(sql.Identifier, INDEXED))
                         cursor.execute(sql.SQL("create index on {old} ({columns})").format(columns=columns, **names))
+                if told is not None and told != published.get(name):
+                    cursor.execute(sql.SQL("comment on table {old} is %s").format(**names), [told.comment])
             self._let_read(cursor)
         self.analyze(PUBLISHED, sorted(marts))
         return len(marts)
@@ -318,6 +339,12 @@ def _make_partitions(cursor: psycopg2.extensions.cursor, mart: str) -> None:
 def _names(cursor: psycopg2.extensions.cursor, query: str, *parameters: str) -> set[str]:
     cursor.execute(query, parameters)
     return {name for (name,) in cursor.fetchall()}
+
+
+def _built(cursor: psycopg2.extensions.cursor, schema: str) -> dict[str, Built]:
+    """What the facts of a schema that are built by outlet-day tell."""
+    cursor.execute(COMMENTS, [schema])
+    return {name: told for name, comment in cursor.fetchall() if (told := Built.told(comment)) is not None}
 
 
 def _columns(cursor: psycopg2.extensions.cursor, schema: str) -> dict[str, list[tuple[str, str]]]:
