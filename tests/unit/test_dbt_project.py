@@ -973,6 +973,18 @@ def test_a_day_s_fingerprint_knows_all_that_its_models_read(house: Warehouse) ->
         known |= made_of_known
     assert len(by_day) > 10
     assert {model: missing for model in by_day if (missing := set(parents[model]) - known)} == {}
+    entities = "source.c4.raw_c4.entities"  # of which not the whole row is in the fingerprint
+    readers = {model for model in by_day if entities in parents[model]}
+    assert readers
+
+    def columns(model: str) -> set[str]:
+        query = nodes[model]["raw_code"]
+        joined = len(re.findall(r"'entities'\) }}", query))
+        assert len(re.findall(r"'entities'\) }} as e\b", query)) == joined > 0
+        return set(re.findall(r"\be\.(\w+)", query)) - {"entity_id"}
+
+    for model in readers:
+        assert columns(model) <= columns(ledger), model
 
 
 # After the export

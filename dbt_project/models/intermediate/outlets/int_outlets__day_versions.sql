@@ -14,6 +14,8 @@
 -- one that was edited, voided, moved to another date, taken back by the vendor, mended or mapped anew touches the days it
 -- leaves and the days it enters. A day that is gone keeps its row, without a fingerprint. Never built anew: versions
 -- that began again would hide changes.
+-- Of an entity it has what those models read: a period that is locked, or a new approval limit, changes no fact.
+{%- set entity_rules = ['e.tax_comps', 'e.service_charge_policy'] %}
 with lines as (
     select integration_id, check_id, sum({{ row_hash('l') }}) as content
     from {{ ref('int_unified__check_lines') }} as l
@@ -104,7 +106,7 @@ found as (
         d.business_date,
         concat_ws(
             ' ',
-            cast({{ row_hash('d') }} + {{ row_hash('e') }} + coalesce(s.content, 0) + dayparts.content as varchar),
+            cast({{ row_hash('d') }} + {{ row_hash(entity_rules) }} + coalesce(s.content, 0) + dayparts.content as varchar),
             cast(sales.content as varchar),
             'shifts ' || cast(shifts.content as varchar),
             'counts ' || cast(counts.content as varchar)
