@@ -84,7 +84,14 @@ def create_app(
         yield
         await asyncio.to_thread(inbox.close)
 
-    app = FastAPI(title="C4 receiver", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        title="C4 receiver",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # a URL may hold a secret
+    )
     app.state.platform = platform
 
     @app.exception_handler(Refused)
@@ -102,21 +109,17 @@ def create_app(
         await asyncio.to_thread(_probe, platform)
         return JSONResponse({"status": "ok"})
 
-    async def receive(request: Request, source_system: str, integration_id: str | None) -> JSONResponse:
-        connector, accounts = addressed(platform, source_system, integration_id)
+    async def webhook(request: Request) -> JSONResponse:
+        connector, accounts = addressed(platform, **request.path_params)
         content = await read_body(request, max_body, "application/json")
         event = read_event(connector, accounts, secrets, request.headers, request.query_params, content, now())
         with doors.enter(event.integration_id):
             fresh = await asyncio.wrap_future(inbox.put(event))
         return JSONResponse({"status": "received" if fresh else "duplicate", "event_id": event.event_id})
 
-    @app.post(f"{PREFIX}/webhooks/{{source_system}}")
-    async def webhook(request: Request, source_system: str) -> JSONResponse:
-        return await receive(request, source_system, None)
-
-    @app.post(f"{PREFIX}/webhooks/{{source_system}}/{{integration_id}}")
-    async def webhook_of(request: Request, source_system: str, integration_id: str) -> JSONResponse:
-        return await receive(request, source_system, integration_id)
+    # plain routes: FastAPI's reading of arguments costs a sixth of an event
+    for path in ("{source_system}", "{source_system}/{integration_id}"):
+        app.add_route(f"{PREFIX}/webhooks/{path}", webhook, methods=["POST"])
 
     @app.get(f"{PREFIX}/webhooks/stats")
     async def stats(request: Request) -> JSONResponse:
@@ -175,7 +178,7 @@ def _uploaded(told: dict[str, Any]) -> JSONResponse:
 
 
 def addressed(
-    platform: Platform, source_system: str, integration_id: str | None
+    platform: Platform, source_system: str, integration_id: str | None = None
 ) -> tuple[Connector, list[Integration]]:
     """The connector and the accounts that a URL may mean. Raises Refused(404)."""
     connector = connectors().get(source_system)
