@@ -405,17 +405,18 @@ KILLED = """
     import os, sys
     from pathlib import Path
     from ingestion.core import dlt_settings
+    from tests.forks import forked
     from tests.unit.test_load import Store, check, kill_at, whole
     dlt_settings.VALUES["workers"] = 1  # jobs in their order: a place is the same place every time
+
+    def load(place):
+        name, _, os.environ["C4_WAREHOUSE"] = place.partition("=")
+        kill_at(name.partition(" ")[2])
+        store = Store(Path(sys.argv[1]) / name)
+        store.load({"checks": whole(check("a", 1, 1, 2)), "accounts": whole({"code": "1"})})
+
     for place in sys.argv[2:]:
-        if child := os.fork():
-            print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-        else:
-            name, _, os.environ["C4_WAREHOUSE"] = place.partition("=")
-            kill_at(name.partition(" ")[2])
-            store = Store(Path(sys.argv[1]) / name)
-            store.load({"checks": whole(check("a", 1, 1, 2)), "accounts": whole({"code": "1"})})
-            os._exit(0)
+        print(forked(lambda: load(place)), flush=True)
 """
 PLACES = (
     "duckdb load.extracted",

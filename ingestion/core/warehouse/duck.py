@@ -171,11 +171,11 @@ def _publish(
     since = built.since(published) if built is not None else None
     if since is None:
         connection.execute(f"create or replace table {old} as from {new}")
-    elif built != published:
+    else:
         days = DAYS.format(f'"{catalog}".{LEDGER}', since)
         connection.execute(f"delete from {old} where {days}")  # noqa: S608 - our own names
         connection.execute(f"insert into {old} by name from {new} where {days}")
-    if built is not None and built != published:
+    if built is not None:
         connection.execute(f"comment on table {old} is '{_quoted(built.comment)}'")
 
 

@@ -40,8 +40,9 @@ class Built:
 
     def since(self, published: Built | None) -> int | None:
         """The version above which outlet-days are to be published again; None where the whole table is."""
-        known = published is not None and published.made == self.made and published.version <= self.version
-        return published.version if published is not None and known else None
+        if published is None or published.made != self.made or published.version > self.version:
+            return None
+        return published.version
 
 
 class Cursor(Protocol):

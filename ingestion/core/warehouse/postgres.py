@@ -262,7 +262,7 @@ class PostgresWarehouse:
                             "delete from {old} where {days}",
                             "insert into {old} select * from {new} where {days}",
                         )
-                    for statement in statements if told is None or told != published.get(name) else ():
+                    for statement in statements:
                         cursor.execute(sql.SQL(statement).format(**names))
                 else:
                     partitioned = " partition by range (business_date)" if name in by_month else ""
@@ -277,7 +277,7 @@ class PostgresWarehouse:
                     if set(INDEXED) <= {column for column, _ in marts[name]}:
                         columns = sql.SQL(", ").join(map(sql.Identifier, INDEXED))
                         cursor.execute(sql.SQL("create index on {old} ({columns})").format(columns=columns, **names))
-                if told is not None and told != published.get(name):
+                if told is not None:
                     cursor.execute(sql.SQL("comment on table {old} is %s").format(**names), [told.comment])
             self._let_read(cursor)
         self.analyze(PUBLISHED, sorted(marts))
