@@ -2,6 +2,7 @@
 
 Writes the company's configuration to DIR/config and drops files below DIR/drop, prints one JSON line
 {"vendors": {vendor: url}, "control": url} when ready, and serves until stdin closes or SIGTERM arrives.
+What was posted to the vendors is in DIR/sandboxes.pickle between one process and the next.
 """
 
 from __future__ import annotations
@@ -36,12 +37,15 @@ def main(arguments: list[str] | None = None) -> None:
     signal.signal(signal.SIGINT, lambda *_: finished.set())
     with serve(company, Clock(company.nights()[0]), options.vendor, options.data / "drop") as running:
         company.write_config(options.data / "config", running)
+        if (kept := options.data / "sandboxes.pickle").exists():
+            running.recall(kept)
         control = Control(running)
         vendors = {vendor: running.url(vendor) for vendor in running.vendors}
         print(json.dumps({"vendors": vendors, "control": control.url}), flush=True)
         threading.Thread(target=_wait_for_stdin, args=(finished,), daemon=True).start()
         finished.wait()
         control.close()
+        running.keep(kept)
 
 
 def _wait_for_stdin(finished: threading.Event) -> None:

@@ -13,6 +13,7 @@ import importlib.util
 import json
 import logging
 import os
+import pickle
 import pkgutil
 import select
 import socket
@@ -90,6 +91,7 @@ class Sandbox:
     """
 
     vendor: str = ""
+    kept: tuple[str, ...] = ()  # attributes of what others wrote, which a later process over the same folder holds too
 
     def __init__(self, company: Company, clock: Clock) -> None:
         self.company = company
@@ -168,6 +170,19 @@ class RunningSandboxes:
                 folder = self.drop / vendor
                 folder.mkdir(parents=True, exist_ok=True)
                 server.sandbox.deliver(folder)
+
+    def keep(self, file: Path) -> None:
+        """Write down what was posted to the sandboxes."""
+        sandboxes = (server.sandbox for server in self._servers.values())
+        kept = {sandbox.vendor: {name: getattr(sandbox, name) for name in sandbox.kept} for sandbox in sandboxes}
+        file.write_bytes(pickle.dumps(kept))
+
+    def recall(self, file: Path) -> None:
+        """Hold again what `keep` of an earlier process wrote."""
+        kept = pickle.loads(file.read_bytes())  # noqa: S301 - a file of our own, in the folder of the demo
+        for vendor, values in kept.items():
+            if vendor in self._servers:
+                vars(self._servers[vendor].sandbox).update(values)
 
     def close(self) -> None:
         for server in self._servers.values():

@@ -70,7 +70,7 @@ def _numeric(rows: list[dict[str, object]], name: str) -> bool:
 @app.command()
 def demo(
     as_json: AsJson = False,
-    outlets: Annotated[int, typer.Option(help="How many outlets the company has.")] = 30,
+    outlets: Annotated[int, typer.Option(help="How many outlets the example company has.")] = 30,
     days: Annotated[int, typer.Option(help="How many business dates, late edits among them.")] = 4,
     checks: Annotated[int | None, typer.Option(help="Checks per outlet and day.")] = None,
 ) -> None:
@@ -155,10 +155,10 @@ def live(
 
 @app.command()
 def sandbox(
-    outlets: Annotated[int, typer.Option(help="How many outlets the company has.")] = 30,
-    days: Annotated[int, typer.Option(help="How many business dates are over.")] = 4,
+    outlets: Annotated[int | None, typer.Option(help="Outlets of the example company (30).")] = None,
+    days: Annotated[int | None, typer.Option(help="Its business dates that are over (4).")] = None,
 ) -> None:
-    """Host every vendor's sandbox until interrupted, with a company folder that points at them."""
+    """Host every vendor's sandbox until interrupted, with a company folder that points at them; a demo's goes on."""
     from orchestration.cli.demo import serve_sandboxes
 
     serve_sandboxes(Settings.load(), outlets=outlets, days=days)
@@ -167,10 +167,12 @@ def sandbox(
 @app.command()
 def ui(
     port: Annotated[int, typer.Option(help="Port of the Dagster UI on the loopback interface.")] = 3000,
-    outlets: Annotated[int, typer.Option(help="How many outlets the example company has.")] = 30,
-    days: Annotated[int, typer.Option(help="How many business dates are over.")] = 4,
+    outlets: Annotated[int | None, typer.Option(help="Outlets of the example company (30).")] = None,
+    days: Annotated[int | None, typer.Option(help="Its business dates that are over (4).")] = None,
 ) -> None:
-    """The Dagster UI over this data folder; with the vendor sandboxes unless a company is configured."""
+    """The Dagster UI over this data folder. Without a company of its own it gets the example company's sandboxes; what
+    a demo left there is shown as it is, unless --outlets or --days ask for another size.
+    """
     from orchestration.cli.demo import serve_ui
 
     serve_ui(Settings.load(), port=port, outlets=outlets, days=days)

@@ -18,6 +18,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -35,8 +36,19 @@ from orchestration.cli.sandboxes import Sandboxes, install_company, running
 from orchestration.instance import dagster_home
 from orchestration.night import NightResult, run_night
 
-MARKER = ".c4-demo"
+MARKER = ".c4-demo"  # says that the folder is the demo's, which may empty it, and holds its size
 CENT = Decimal("0.01")
+
+
+class Size(msgspec.Struct, frozen=True):
+    """How large the example company of a folder is; `checks` is the average of an outlet's day."""
+
+    outlets: int = 30
+    days: int = 4
+    checks: int = CHECKS_PER_DAY
+
+    def company(self) -> Company:
+        return Company.build(outlets=self.outlets, days=self.days, checks_per_day=self.checks)
 
 
 @dataclass(slots=True)
@@ -68,13 +80,14 @@ def run_demo(settings: Settings, *, outlets: int, days: int, checks: int | None,
     """Run the nights, compare every mart total with the simulated truth, print. Returns the exit status."""
     console = Console(file=sys.stderr if as_json else sys.stdout)
     started = time.monotonic()
-    _fresh(settings)
+    size = Size(outlets, days, checks or CHECKS_PER_DAY)
+    _fresh(settings, size)
     outcome = Outcome(warehouse.place(settings), outlets, days)
-    company = Company.build(outlets=outlets, days=days, checks_per_day=checks or CHECKS_PER_DAY)
+    company = size.company()
     used = [connector(name) for name in sorted(company.vendors)]
     parsing = threading.Thread(target=dbt.manifest_path, args=[settings, used], daemon=True)
     parsing.start()  # the models' manifest, while the sandboxes start: the night waits for it where it needs it
-    with _sandboxes(settings, company, checks=checks) as (sandboxes, installed):
+    with _sandboxes(settings, size, company) as (sandboxes, installed):
         for night in _nights(company):
             sandboxes.set_clock(night)
             at = Settings.load(installed.data, night)
@@ -97,26 +110,53 @@ def _nights(company: Company) -> tuple[datetime, ...]:
     return company.nights()[-2:]
 
 
-def _fresh(settings: Settings) -> None:
+def _fresh(settings: Settings, size: Size) -> None:
     """Empty the folder of an earlier demo; refuse a folder that holds anything else, and a database that is not new."""
     data = settings.data
-    if data.exists() and any(data.iterdir()):
-        if not (data / MARKER).exists():
-            raise SystemExit(f"{data} holds a company that is not the demo's; set C4_DATA to another folder")
-        shutil.rmtree(data)
+    held = data.exists() and any(data.iterdir())
+    if held and not (data / MARKER).exists():
+        raise SystemExit(f"{data} holds a company that is not the demo's; set C4_DATA to another folder")
     if not settings.is_duckdb:
         with warehouse.connect(settings) as connection:
             found = connection.execute("select 1 from pg_namespace where nspname like 'raw_%'").fetchone()
         if found is not None:
             raise SystemExit(f"{warehouse.place(settings)} holds a company already; give the demo an empty database")
+    if held:
+        shutil.rmtree(data)
     data.mkdir(parents=True, exist_ok=True)
-    (data / MARKER).write_text("c4 demo may empty this folder\n")
+    (data / MARKER).write_bytes(msgspec.json.encode(size))
+
+
+def _found(settings: Settings) -> Size | None:
+    """The size of the example company that an earlier demo left in the folder; None where there is none."""
+    if not (settings.data / "config").is_dir():
+        return None
+    try:
+        return msgspec.json.decode((settings.data / MARKER).read_bytes(), type=Size)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
 
 
 @contextlib.contextmanager
-def _sandboxes(settings: Settings, company: Company, *, checks: int | None) -> Iterator[tuple[Sandboxes, Settings]]:
-    outlets, days = len(company.outlets), company.days
-    with running(settings.data, outlets=outlets, days=days, checks_per_day=checks) as sandboxes:
+def _example(settings: Settings, outlets: int | None, days: int | None) -> Iterator[tuple[Sandboxes, Settings]]:
+    """The example company of the folder with its sandboxes up, at its last night. What an earlier demo left stays as
+    it is, targets included, unless another size is asked for.
+    """
+    found = _found(settings)
+    like = found or Size()
+    size = Size(outlets or like.outlets, days or like.days, like.checks)
+    if size != found:
+        _fresh(settings, size)
+    company = size.company()
+    with _sandboxes(settings, size, company) as (sandboxes, installed):
+        night = company.nights()[-1]
+        sandboxes.set_clock(night)
+        yield sandboxes, Settings.load(installed.data, night)
+
+
+@contextlib.contextmanager
+def _sandboxes(settings: Settings, size: Size, company: Company) -> Iterator[tuple[Sandboxes, Settings]]:
+    with running(settings.data, outlets=size.outlets, days=size.days, checks_per_day=size.checks) as sandboxes:
         yield sandboxes, install_company(settings, company, sandboxes.urls)
 
 
@@ -328,23 +368,19 @@ def _c4(settings: Settings) -> str:
     return f"C4_DATA={settings.data} {shown}" if "C4_DATA" in os.environ else str(shown)
 
 
-def serve_sandboxes(settings: Settings, *, outlets: int, days: int) -> None:
+def serve_sandboxes(settings: Settings, *, outlets: int | None, days: int | None) -> None:
     """Host the sandboxes until interrupted."""
     console = Console()
-    _fresh(settings)
-    company = Company.build(outlets=outlets, days=days)
-    with _sandboxes(settings, company, checks=None) as (sandboxes, installed):
-        night = company.nights()[-1]
-        sandboxes.set_clock(night)
+    with _example(settings, outlets, days) as (sandboxes, installed):
         for vendor, url in sandboxes.urls.items():
             console.print(f"{vendor:<14} {url}")
-        console.print(f"configuration  {installed.config}\nlogical time   C4_AS_OF={night.isoformat()}")
+        console.print(f"configuration  {installed.config}\nlogical time   C4_AS_OF={installed.as_of.isoformat()}")
         console.print("Ctrl-C stops them.")
         with contextlib.suppress(KeyboardInterrupt):
             sandboxes.process.wait()
 
 
-def serve_ui(settings: Settings, *, port: int, outlets: int, days: int) -> None:
+def serve_ui(settings: Settings, *, port: int, outlets: int | None, days: int | None) -> None:
     """`dagster dev` over the data folder, with sandboxes where no company is configured."""
     with ui_environment(settings, outlets=outlets, days=days) as environment:
         command = [str(Path(sys.executable).with_name("dagster")), "dev", "-m", "orchestration.definitions"]
@@ -354,17 +390,13 @@ def serve_ui(settings: Settings, *, port: int, outlets: int, days: int) -> None:
 
 
 @contextlib.contextmanager
-def ui_environment(settings: Settings, *, outlets: int, days: int) -> Iterator[dict[str, str]]:
-    """What Dagster's processes need to know of the data folder. A folder without a company, or with an earlier demo's,
-    is emptied and gets the example company, with its sandboxes up for the block.
+def ui_environment(settings: Settings, *, outlets: int | None, days: int | None) -> Iterator[dict[str, str]]:
+    """What Dagster's processes need to know of the data folder. A folder without a company gets the example company;
+    the sandboxes of an example company, also of one that an earlier demo left, are up for the block.
     """
     environment = {**os.environ, "C4_DATA": str(settings.data)}
     with contextlib.ExitStack() as stack:
         if (settings.data / MARKER).exists() or not (settings.data / "config").is_dir():
-            _fresh(settings)
-            company = Company.build(outlets=outlets, days=days)
-            sandboxes, _ = stack.enter_context(_sandboxes(settings, company, checks=None))
-            night = company.nights()[-1]
-            sandboxes.set_clock(night)
-            environment["C4_AS_OF"] = night.isoformat()
+            _, installed = stack.enter_context(_example(settings, outlets, days))
+            environment["C4_AS_OF"] = installed.as_of.isoformat()
         yield environment | {"DAGSTER_HOME": str(dagster_home(settings))}

@@ -83,16 +83,18 @@ def test_tokens_and_events_from_the_command_line(data: Path) -> None:
 
 
 def test_the_ui_gets_a_company_where_there_is_none(data: Path) -> None:
-    """Catches: a UI that refuses an empty folder, that an earlier demo keeps from starting, or that empties a company
-    of the user's own.
+    """Catches: a UI that refuses an empty folder, that shows an earlier demo without what it made, or that empties a
+    company of the user's own.
     """
-    for _ in range(2):
-        with ui_environment(Settings.load(), outlets=1, days=1) as environment:
+    made = data / "marts.duckdb"
+    for asked, stays in ((1, False), (None, True), (2, False)):
+        with ui_environment(Settings.load(), outlets=asked, days=1) as environment:
             assert environment["C4_AS_OF"] == "2026-04-04T22:00:00+00:00"
             assert (Path(environment["DAGSTER_HOME"]) / "dagster.yaml").exists()
             assert (data / "config" / "integrations.yaml").exists()
+            assert made.exists() == stays
+        made.touch()
     (data / MARKER).unlink()  # as if it were the user's
-    (data / "config" / "own").touch()
     with ui_environment(Settings.load(), outlets=1, days=1) as environment:
         assert "C4_AS_OF" not in environment
-        assert (data / "config" / "own").exists()
+        assert made.exists()

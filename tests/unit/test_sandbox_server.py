@@ -36,6 +36,7 @@ class Ledger(Sandbox):
     """Counts what it has carried out; its tokens and cursors can expire."""
 
     vendor = "ledger"
+    kept = ("posted",)
 
     def __init__(self, company: Company, clock: Clock) -> None:
         super().__init__(company, clock)
@@ -196,6 +197,16 @@ def test_closing_frees_ports_and_releases_clients_that_are_held():
     assert isinstance(outcome[0], requests.ConnectionError)
     with pytest.raises(requests.ConnectionError):
         requests.get(url, timeout=1)
+
+
+def test_what_was_posted_outlives_the_process(running, session, tmp_path):
+    """Catches: a target that forgets between two processes what the ops database knows as confirmed."""
+    session.post(running.url("ledger"), data=b"first")
+    running.keep(tmp_path / "kept")
+    with serve(running.company, running.clock, [Ledger]) as later:
+        later.recall(tmp_path / "kept")
+        assert requests.post(later.url("ledger"), data=b"second", timeout=5).json() == {"id": 2}
+        assert later.sandbox("ledger").live_documents() == {"first": [b"first"], "second": [b"second"]}
 
 
 def test_a_vendor_without_a_sandbox_is_named():

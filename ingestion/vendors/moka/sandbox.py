@@ -249,6 +249,7 @@ class DayTotals:
 
 class MokaSandbox(Sandbox):
     vendor = "moka"
+    kept = ("_edited",)
 
     def __init__(self, company: Company, clock: Clock) -> None:
         super().__init__(company, clock)

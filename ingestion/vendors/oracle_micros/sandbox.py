@@ -77,6 +77,7 @@ def numbered(names: Iterable[str], first: int) -> dict[str, int]:
 
 class OracleMicrosSandbox(TillSandbox):
     vendor = "oracle-micros"
+    kept = ("_changed",)
 
     def __init__(self, company: Company, clock: Clock) -> None:
         super().__init__(company, clock)

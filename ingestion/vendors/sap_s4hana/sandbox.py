@@ -123,6 +123,7 @@ class SapSandbox(Sandbox):
     """`page_limit` makes the read services page by themselves, with `__next`."""
 
     vendor = "sap-s4hana"
+    kept = ("_posted", "_by_reference", "_closed_periods")
     page_limit: int | None = None
 
     def __init__(self, company: Company, clock: Clock) -> None:

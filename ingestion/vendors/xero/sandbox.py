@@ -79,6 +79,7 @@ class XeroSandbox(Sandbox):
     """`minute_limit` calls are answered per minute of the sandbox clock; None, for a night is one instant of it."""
 
     vendor = "xero"
+    kept = ("_posted", "_locks")
     minute_limit: int | None = None
     max_page_size = MAX_PAGE_SIZE
 
