@@ -30,8 +30,9 @@ CLOSE = "tag:close"  # models that depend on what was posted: built again after 
 NIGHTLY = ("--exclude-resource-type", "unit_test")  # unit tests prove the models, not the night's data
 FLAGS = ("--no-version-check", "--log-level-file", "none")  # Dagster keeps what it printed
 # Postgres takes the columns of a key for independent, so of joins over keys of three columns it expects one row, plans
-# loops in loops, and 1,500 checks took minutes. Without loops every join of a build is a pass over its tables.
-PLANS = "-c enable_nestloop=off"
+# loops in loops, and 1,500 checks took minutes. Without loops every join of a build is a pass over its tables. Where a
+# loop cannot be avoided, servers before 18 count it as endless work, for which they would compile every query.
+PLANS = "-c enable_nestloop=off -c jit=off"
 EXIT = b'{"c4_exit":'  # the line that ends a command's output
 TAIL = 40  # lines of dbt's output that an error quotes
 

@@ -148,6 +148,6 @@ def test_builds_on_postgres_plan_no_loops_and_keep_what_the_company_sets(
     monkeypatch.setenv("C4_WAREHOUSE", postgres)
     monkeypatch.setenv("PGOPTIONS", "-c work_mem=9MB")
     monkeypatch.setenv("PGOPTIONS", dbt.environment(Settings.load(tmp_path), [])["PGOPTIONS"])
-    assert pg.execute(postgres, "select current_setting('enable_nestloop'), current_setting('work_mem')") == [
-        ("off", "9MB")
-    ]
+    names = ("enable_nestloop", "jit", "work_mem")
+    ((*found,),) = pg.execute(postgres, f"select {', '.join(f'current_setting({name!r})' for name in names)}")
+    assert found == ["off", "off", "9MB"]

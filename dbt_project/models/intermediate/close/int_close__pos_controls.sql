@@ -34,12 +34,28 @@ with reported as (
     group by 1, 2, 3, 4, 5
 ),
 
+reported_days as (
+    select distinct integration_id, outlet_id, control_date, basis from reported
+),
+
+-- A report speaks for one date, by either of its meanings.
 checks as (
-    select *, cast(opened_local as date) as control_date, 'calendar' as basis
-    from {{ ref('fct_checks') }}
+    {%- for basis, date in {'calendar': 'cast(c.opened_local as date)', 'business': 'c.business_date'}.items() %}
+    select
+        d.integration_id, d.outlet_id, d.control_date, d.basis,
+        c.check_id, c.check_type, c.is_voided, c.updated_at,
+        c.local_gross_sales, c.local_reductions, c.local_returns, c.local_net_sales, c.local_service_charge,
+        c.local_tax, c.local_rounding, c.local_bill_total
+    from {{ ref('fct_checks') }} as c
+    inner join reported_days as d
+        on d.basis = '{{ basis }}'
+        and d.integration_id = c.integration_id
+        and d.outlet_id = c.outlet_id
+        and d.control_date = {{ date }}
+    {%- if not loop.last %}
     union all
-    select *, business_date as control_date, 'business' as basis
-    from {{ ref('fct_checks') }}
+    {%- endif %}
+    {%- endfor %}
 ),
 
 totals as (

@@ -3,8 +3,7 @@
     materialized='incremental',
     incremental_strategy='delete+insert',
     unique_key=['outlet_id', 'business_date'],
-    full_refresh=false,
-    post_hook='{{ analyze_table() }}'
+    full_refresh=false
   )
 }}
 

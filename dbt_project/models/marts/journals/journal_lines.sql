@@ -7,8 +7,8 @@ with lines as (
         component,
         account_code,
         sum(amount) as amount,
-        count(*) as source_rows
-    from {{ ref('journal_line_sources') }}
+        sum(source_rows) as source_rows
+    from {{ ref('int_close__journal_totals') }}
     group by entity_id, outlet_id, business_date, journal_type, component, account_code
 )
 
