@@ -7,6 +7,7 @@ import json as jsonlib
 import os
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -385,8 +386,10 @@ def serve_ui(settings: Settings, *, port: int, outlets: int | None, days: int | 
     with ui_environment(settings, outlets=outlets, days=days) as environment:
         command = [str(Path(sys.executable).with_name("dagster")), "dev", "-m", "orchestration.definitions"]
         Console().print(f"Dagster UI: http://127.0.0.1:{port}  (materialise all assets of the job `nightly`)")
-        with contextlib.suppress(KeyboardInterrupt):
-            subprocess.run([*command, "-h", "127.0.0.1", "-p", str(port)], env=environment, check=False)
+        with subprocess.Popen([*command, "-h", "127.0.0.1", "-p", str(port)], env=environment) as served:
+            signal.signal(signal.SIGTERM, lambda *_: served.terminate())
+            with contextlib.suppress(KeyboardInterrupt):  # the terminal has told Dagster as well: it ends by itself
+                served.wait()
 
 
 @contextlib.contextmanager
