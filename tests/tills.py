@@ -10,19 +10,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from ingestion.core import warehouse
 from ingestion.core.registry import connector
-from ingestion.core.settings import PROJECT_ROOT
 from ingestion.core.sync import SyncReport
 from ingestion.sandbox.company import Company
 from ingestion.sandbox.menu import COMPS
 from ingestion.sandbox.server import Request, Response
+from tests.staging import staging_sql
 from tests.stand import FIRST_DAY, Stand
 
-DBT = PROJECT_ROOT / "dbt_project"
-MACROS = "".join((DBT / "macros" / f"{name}.sql").read_text("utf-8") for name in ("current_children", "time", "money"))
 FIGURES = "checks refunds lines gross_sales discounts comps returns net_sales service_charge tax rounding bill_total"
 Rows = list[dict[str, Any]]
 
@@ -53,39 +49,15 @@ def answer_with(stand: Stand, change: Callable[[Request, Callable[[Request], Res
     sandbox.handle = lambda request: change(request, honest)
 
 
-class Adapter:
-    """dbt's `adapter` for DuckDB, as far as staging uses it."""
-
-    @staticmethod
-    def quote(name: str) -> str:
-        return f'"{name}"'
-
-    @staticmethod
-    def dispatch(name: str, _: str) -> Any:
-        return getattr(jinja2.Template(MACROS).module, f"duckdb__{name}")
-
-
-@cache
-def compiled(slug: str, model: str) -> str:
-    """A staging model as plain SQL, the models below it inlined."""
-    path = DBT / "models" / "staging" / slug / f"{model}.sql"
-    template = jinja2.Template(MACROS + path.read_text(encoding="utf-8"))
-    return template.render(
-        source=lambda *names: ".".join(names),
-        ref=lambda name: f"({compiled(slug, name)})",
-        adapter=Adapter,
-        **{"return": lambda value: value},
-    )
-
-
 def staged(stand: Stand, entity: str) -> Rows:
     """The rows of a staging model of the stand's vendor."""
     declared = connector(stand.vendors[0])
-    slug = declared.slug
-    warehouse.ensure_raw_tables(stand.settings(), [declared])
-    with warehouse.connect(stand.settings()) as connection:
+    settings = stand.settings()
+    warehouse.ensure_raw_tables(settings, [declared])
+    with warehouse.connect(settings) as connection:
         connection.execute("set timezone = 'UTC'")
-        return warehouse.rows(connection, compiled(slug, f"stg_{slug}__{entity}"))
+        engine = "duckdb" if settings.is_duckdb else "postgres"
+        return warehouse.rows(connection, staging_sql(declared.slug, entity, engine))
 
 
 def meanings(stand: Stand, domain: str) -> dict[str, str]:

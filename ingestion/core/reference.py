@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from ingestion.core import warehouse
 from ingestion.core.config import TABLES, Config, Row
+from ingestion.core.load import SEQ_PER_RUN
 from ingestion.core.ops import store
 from ingestion.core.registry import connectors
 from ingestion.core.settings import Settings
@@ -40,7 +41,10 @@ INTEGRATION_OUTLETS = pa.schema(
     [("integration_id", pa.string()), ("source_outlet_id", pa.string()), ("outlet_id", pa.string())]
 )
 INTEGRATION_ENTITIES = pa.schema([("integration_id", pa.string()), ("entity_id", pa.string())])
-GROUP_SETTINGS = pa.schema([("group_name", pa.string()), ("group_currency", pa.string()), ("as_of", TIMESTAMP)])
+GROUP_SETTINGS = pa.schema(
+    [("group_name", pa.string()), ("group_currency", pa.string()), ("as_of", TIMESTAMP), ("live_since", pa.int64())]
+)
+LIVE_SPAN = timedelta(days=5)  # the live marts show checks of the last four; a run may be long
 
 
 def row_schema(row: type[Row]) -> pa.Schema:
@@ -99,7 +103,15 @@ def reference_tables(settings: Settings, config: Config, ops: store.Ops) -> dict
     )
     tables["group_settings"] = _table(
         GROUP_SETTINGS,
-        [{"group_name": config.group, "group_currency": config.group_currency, "as_of": settings.as_of}],
+        [
+            {
+                "group_name": config.group,
+                "group_currency": config.group_currency,
+                "as_of": settings.as_of,
+                # what happened since then was delivered since then
+                "live_since": ops.first_run(settings.as_of - LIVE_SPAN) * SEQ_PER_RUN,
+            }
+        ],
     )
     for name, (schema, rows) in ops.snapshot().items():
         tables[name] = _table(schema, rows)

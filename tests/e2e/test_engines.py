@@ -9,6 +9,7 @@ from typing import Any
 import psycopg2
 import pytest
 
+from ingestion.core import warehouse
 from orchestration.cli.status import outlet_days, run_query
 from tests import postgres as pg
 from tests.e2e.conftest import READER_ROLE
@@ -16,6 +17,7 @@ from tests.e2e.nights import Nights
 from tests.stand import Stand
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("night")]
+CHECKS = ("checks", "check_lines", "check_payments")
 
 
 def test_every_row_of_every_mart_is_the_same(nights_on_duckdb: Nights, nights_on_postgres: Nights) -> None:
@@ -41,6 +43,50 @@ def test_a_reader_sees_whole_nights_only(request: pytest.FixtureRequest, engine:
     nights.reader.saw_only(nights.committed)
     assert nights.reader.asked > 20
     assert nights.committed[0] in nights.reader.seen
+
+
+@pytest.mark.parametrize("engine", ["duckdb", "postgres"])
+def test_staging_from_a_delivery_on_is_staging_of_its_checks(request: pytest.FixtureRequest, engine: str) -> None:
+    """Catches: a vendor whose lines or payments do not carry the delivery of their check, so that models of recent
+    checks miss some; a filter that bites on nothing.
+    """
+    if engine == "duckdb":
+        chosen = request.getfixturevalue("group").settings()
+    else:
+        url, _ = request.getfixturevalue("postgres_nights")
+        chosen = replace(request.getfixturevalue("group").settings(), warehouse=url)
+    with warehouse.connect(chosen) as connection:
+        ((first,),) = connection.execute(
+            "select percentile_disc(0.5) within group (order by c4_seq) from intermediate.int_unified__checks"
+        ).fetchall()
+        whole, all_of = rows_of_checks(connection, first), counts(connection)
+        connection.execute(
+            f"set variable c4_first_delivery = {first}"
+            if engine == "duckdb"
+            else f"select set_config('c4.first_delivery', '{first}', false)"
+        )
+        assert rows_of_checks(connection, first) == whole
+        for name, count in counts(connection).items():
+            assert 0 < len(whole[name]) <= count < all_of[name], name
+
+
+def counts(connection: warehouse.Connection) -> dict[str, int]:
+    found = {}
+    for name in CHECKS:
+        ((found[name],),) = connection.execute(f"select count(*) from intermediate.int_unified__{name}").fetchall()
+    return found
+
+
+def rows_of_checks(connection: warehouse.Connection, first: int) -> dict[str, list[str]]:
+    """Checks that were delivered from `first` on, their lines and payments."""
+    found = {}
+    for name in CHECKS:
+        rows = connection.execute(
+            f"select t.* from intermediate.int_unified__{name} as t inner join intermediate.int_unified__checks as c "
+            f"on c.integration_id = t.integration_id and c.check_id = t.check_id where c.c4_seq >= {first}"
+        ).fetchall()
+        found[name] = sorted(map(str, rows))
+    return found
 
 
 def test_the_command_line_answers_alike(

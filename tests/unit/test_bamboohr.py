@@ -14,7 +14,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import duckdb
-import jinja2
 import msgspec
 import pytest
 import requests
@@ -34,8 +33,8 @@ from ingestion.sandbox.server import Request, Response, RunningSandboxes, json_r
 from ingestion.vendors.bamboohr import CONNECTOR
 from ingestion.vendors.bamboohr.sandbox import SANDBOX
 from ingestion.vendors.bamboohr.transport import error_reason
+from tests.staging import staging_sql
 
-STAGING = PROJECT_ROOT / "dbt_project" / "models" / "staging" / "bamboohr"
 SHARED = Path(os.environ.get("C4_SHARED") or PROJECT_ROOT.parent / "shared")
 ACCOUNT = "hr"
 JSON = {"Accept": "application/json"}
@@ -113,20 +112,13 @@ def sync(running: RunningSandboxes, data: Path, *, run: int = 1, start: date | N
     return {result.stream: result for result in results}
 
 
-@cache
-def staging_sql(model: str) -> str:
-    """A staging model as dbt compiles it: these models use source() and var() only."""
-    template = jinja2.Template((STAGING / f"{model}.sql").read_text(encoding="utf-8"))
-    return template.render(source=lambda *names: ".".join(names), var=lambda name, default: default)
-
-
 def staged(data: Path, model: str, as_of: datetime) -> list[dict[str, Any]]:
     with duckdb.connect(str(data / "warehouse.duckdb")) as connection:
         connection.execute("set timezone = 'UTC'")
         connection.execute("create schema if not exists raw_c4")
         connection.execute("create or replace table raw_c4.group_settings (as_of timestamptz)")
         connection.execute("insert into raw_c4.group_settings values (?)", [as_of])
-        cursor = connection.execute(staging_sql(model))
+        cursor = connection.execute(staging_sql("bamboohr", model))
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
@@ -134,10 +126,10 @@ def staged(data: Path, model: str, as_of: datetime) -> list[dict[str, Any]]:
 def hours_by_outlet(data: Path, now: datetime) -> dict[str, Decimal]:
     """Hours of the staged punches, placed by where HR says that the employee works."""
     outlets = locations()
-    people = staged(data, "stg_bamboohr__employees", now)
+    people = staged(data, "employees", now)
     places = {row["employee_id"]: outlets[row["source_outlet_id"]] for row in people}
     hours: dict[str, Decimal] = defaultdict(Decimal)
-    for punch in staged(data, "stg_bamboohr__punches", now):
+    for punch in staged(data, "punches", now):
         hours[places[punch["employee_id"]]] += punch["hours"]
     return dict(hours)
 
@@ -166,7 +158,7 @@ def test_hours_and_people_equal_the_company(running: RunningSandboxes, tmp_path:
     }
     assert hours_by_outlet(tmp_path, now) == true_hours(now)
 
-    punches = {row["punch_id"]: row for row in staged(tmp_path, "stg_bamboohr__punches", now)}
+    punches = {row["punch_id"]: row for row in staged(tmp_path, "punches", now)}
     known = [punch for punch in company().punches() if punch.known_at <= now]
     assert punches.keys() == {str(punch.number) for punch in known}
     for punch in known:
@@ -179,7 +171,7 @@ def test_hours_and_people_equal_the_company(running: RunningSandboxes, tmp_path:
         if typed_in:
             assert row["work_date"] == punch.business_date
 
-    people = {row["employee_id"]: row for row in staged(tmp_path, "stg_bamboohr__employees", now)}
+    people = {row["employee_id"]: row for row in staged(tmp_path, "employees", now)}
     assert people.keys() == {str(employee.number) for employee in company().employees}
     for employee in company().employees:
         left = employee.left_on is not None
@@ -196,7 +188,7 @@ def test_hours_and_people_equal_the_company(running: RunningSandboxes, tmp_path:
         }
     assert any(employee.left_on for employee in company().employees)
 
-    requested = {row["request_id"]: row for row in staged(tmp_path, "stg_bamboohr__time_off", now)}
+    requested = {row["request_id"]: row for row in staged(tmp_path, "time_off", now)}
     assert requested == {
         str(item.number): {
             "integration_id": ACCOUNT,
@@ -262,7 +254,7 @@ def test_a_lost_permission_is_told_and_nothing_is_lost(running: RunningSandboxes
     result = sync(running, tmp_path, run=2)["job_info"]
     assert len(result.rejects) == len(company().employees)
     assert {(reject.field, reject.rule) for reject, _ in result.rejects} == {("location", "required, but missing")}
-    people = staged(tmp_path, "stg_bamboohr__employees", running.clock.now())
+    people = staged(tmp_path, "employees", running.clock.now())
     assert all(row["source_outlet_id"] for row in people)
 
 
@@ -507,7 +499,7 @@ def put(data: Path, stream: str, seq: int, records: list[dict[str, Any]], **cons
 
 
 def employee(data: Path, as_of: str) -> dict[str, Any]:
-    rows = staged(data, "stg_bamboohr__employees", datetime.fromisoformat(as_of))
+    rows = staged(data, "employees", datetime.fromisoformat(as_of))
     return {name: rows[0][name] for name in ("source_outlet_id", "employment_status", "hired_on", "left_on")}
 
 
@@ -557,7 +549,7 @@ def test_an_employee_with_half_a_record_is_still_there(raw: Path) -> None:
         1,
         [{"id": "1", "employeeId": "8", "date": "2026-01-01", "employmentStatus": ""}],
     )
-    rows = staged(raw, "stg_bamboohr__employees", datetime(2026, 4, 6, 22, tzinfo=UTC))
+    rows = staged(raw, "employees", datetime(2026, 4, 6, 22, tzinfo=UTC))
     assert {row["employee_id"] for row in rows} == {"7", "8"}
 
 
@@ -570,7 +562,7 @@ def test_an_open_shift_counts_no_hours_and_is_not_approved(raw: Path) -> None:
         [{**ENTRY, "end": None, "hours": None}],
         read_until="2026-04-06T22:00:00Z",
     )
-    (punch,) = staged(raw, "stg_bamboohr__punches", datetime(2026, 4, 6, 22, tzinfo=UTC))
+    (punch,) = staged(raw, "punches", datetime(2026, 4, 6, 22, tzinfo=UTC))
     assert (punch["hours"], punch["is_approved"], punch["ended_at"]) == (0, False, None)
 
 
@@ -584,11 +576,11 @@ def test_only_the_last_read_of_a_day_counts(raw: Path) -> None:
         read_until="2026-04-05T22:00:00Z",
     )
     put(raw, "timesheet_entries", 100, [{**ENTRY, "id": 3}], read_until="2026-04-06T22:00:00Z")
-    punches = staged(raw, "stg_bamboohr__punches", datetime(2026, 4, 6, 22, tzinfo=UTC))
+    punches = staged(raw, "punches", datetime(2026, 4, 6, 22, tzinfo=UTC))
     assert {punch["punch_id"] for punch in punches} == {"2", "3"}
 
 
 def test_days_off_become_hours(raw: Path) -> None:
     put(raw, "time_off_requests", 1, [REQUEST])
-    (row,) = staged(raw, "stg_bamboohr__time_off", datetime(2026, 4, 6, 22, tzinfo=UTC))
+    (row,) = staged(raw, "time_off", datetime(2026, 4, 6, 22, tzinfo=UTC))
     assert (row["hours"], row["kind"], row["status"]) == (16, "Annual Leave", "approved")

@@ -9,12 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import duckdb
-import jinja2
 import pytest
 import yaml
 
@@ -28,6 +26,7 @@ from ingestion.core.settings import PROJECT_ROOT, Settings
 from ingestion.core.sync import SyncReport, replay, sync
 from ingestion.vendors.files import CONNECTOR
 from ingestion.vendors.files.importer import import_file
+from tests.staging import staging_sql
 from tests.stand import Stand, night_of, no_sleep
 
 AS_OF = datetime(2026, 4, 6, 12, tzinfo=UTC)
@@ -49,22 +48,9 @@ MAPPING = {
 DAY = f"{HEADER}\n1,2026-04-05 10:00,A,2,10\n1,2026-04-05 10:00,B,1,5\n2,2026-04-05 11:00,A,1,10\n"
 
 
-@cache
-def compiled(model: str) -> str:
-    """A staging model of the project, its Jinja rendered as dbt would."""
-    folder = PROJECT_ROOT / "dbt_project"
-    environment = jinja2.Environment(autoescape=False, extensions=["jinja2.ext.do"])  # noqa: S701 - SQL
-    quoted = type("Adapter", (), {"quote": staticmethod(lambda name: f'"{name}"')})
-    macro = (folder / "macros" / "current_children.sql").read_text()
-    template = macro + (folder / "models" / "staging" / "files" / f"{model}.sql").read_text()
-    return environment.from_string(template).render(
-        source=lambda dataset, table: f"{dataset}.{table}", ref=lambda other: f"({compiled(other)})", adapter=quoted
-    )
-
-
 def staging(connection: duckdb.DuckDBPyConnection, model: str) -> list[dict[str, Any]]:
     """The rows of a staging model over the raw tables."""
-    cursor = connection.execute(compiled(f"stg_files__{model}"))
+    cursor = connection.execute(staging_sql("files", model))
     names = [column[0] for column in cursor.description or ()]
     return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 

@@ -14,7 +14,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import duckdb
-import jinja2
 import msgspec
 import pytest
 import requests
@@ -36,9 +35,8 @@ from ingestion.sandbox.server import Request, Response, RunningSandboxes, serve
 from ingestion.vendors.moka import CONNECTOR
 from ingestion.vendors.moka.sandbox import FIRST_REFRESH_TOKEN, SANDBOX
 from ingestion.vendors.moka.transport import payment_methods_rows
+from tests.staging import staging_sql
 
-STAGING = PROJECT_ROOT / "dbt_project" / "models" / "staging" / "moka"
-MACROS = PROJECT_ROOT / "dbt_project" / "macros" / "current_children.sql"
 SHARED = Path(os.environ.get("C4_SHARED") or PROJECT_ROOT.parent / "shared")
 SPEC = SHARED / "specs" / "moka" / "api-docs-prod.json"
 ACCOUNT = "pos"
@@ -129,26 +127,11 @@ def sync(running: RunningSandboxes, data: Path, run: int = 1) -> dict[str, Strea
     return {result.stream: result for result in results}
 
 
-class Quoting:
-    """dbt's `adapter`, as far as the macros here use it."""
-
-    @staticmethod
-    def quote(name: str) -> str:
-        return f'"{name}"'
-
-
-@cache
-def compiled(model: str) -> str:
-    """A staging model as one query, with the project's own macro."""
-    template = MACROS.read_text(encoding="utf-8") + (STAGING / f"{model}.sql").read_text(encoding="utf-8")
-    return jinja2.Template(template).render(source=lambda *names: ".".join(names), adapter=Quoting)
-
-
 def staged(data: Path, model: str) -> list[dict[str, Any]]:
     """The rows of a staging model."""
     with duckdb.connect(str(data / "warehouse.duckdb")) as connection:
         connection.execute("set timezone = 'UTC'")
-        cursor = connection.execute(compiled(model))
+        cursor = connection.execute(staging_sql("moka", model))
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
@@ -165,7 +148,7 @@ def assert_staging_is_true(data: Path, now: datetime) -> None:
     """Every outlet-day of staging against what the company itself says."""
     tenders = {c.tender_name: c.tender for o in set(outlets().values()) for c in company().checks(o)}
     channels = {c.sales_type.lower(): c.channel for o in set(outlets().values()) for c in company().checks(o)}
-    checks = {check["check_id"]: check for check in staged(data, "stg_moka__checks")}
+    checks = {check["check_id"]: check for check in staged(data, "checks")}
     found: dict[tuple[str, date], dict[str, Any]] = defaultdict(lambda: defaultdict(Decimal))
     for check in checks.values():
         day = found[day_of(check)]
@@ -178,7 +161,7 @@ def assert_staging_is_true(data: Path, now: datetime) -> None:
             day[name] += check[name]
         assert check["net_sales"] == check["gross_sales"] - check["discounts"] - check["comps"] - check["returns"]
         day[f"channel:{channels[check['source_channel']]}"] += check["net_sales"]
-    for line in staged(data, "stg_moka__check_lines"):
+    for line in staged(data, "check_lines"):
         check = checks[line["check_id"]]
         if check["is_voided"]:
             continue
@@ -187,11 +170,11 @@ def assert_staging_is_true(data: Path, now: datetime) -> None:
         day["comps" if line["discount_name"] in COMPS else "discounts"] += line["discounts"]
         day["net_of_lines"] += line["net_sales"]
         assert (line["quantity"] < 0) == (check["check_type"] == "refund")
-    for payment in staged(data, "stg_moka__check_payments"):
+    for payment in staged(data, "check_payments"):
         check = checks[payment["check_id"]]
         if not check["is_voided"]:
             found[day_of(check)][f"tender:{tenders[payment['source_tender']]}"] += payment["amount"]
-    for tax in staged(data, "stg_moka__check_taxes"):
+    for tax in staged(data, "check_taxes"):
         check = checks[tax["check_id"]]
         if not check["is_voided"]:
             found[day_of(check)]["tax_of_rows"] += tax["amount"]
@@ -229,7 +212,7 @@ def test_mokas_own_totals_agree_with_the_receipts(running: RunningSandboxes, tmp
     """Catches: a report of the wrong day or zone, refunds on the wrong day, a measure mapped to the wrong figure."""
     sync(running, tmp_path)
     found: dict[tuple[str, date, str], Decimal] = defaultdict(Decimal)
-    checks = {check["check_id"]: check for check in staged(tmp_path, "stg_moka__checks") if not check["is_voided"]}
+    checks = {check["check_id"]: check for check in staged(tmp_path, "checks") if not check["is_voided"]}
     local = {
         check_id: check["opened_at"].astimezone(zones()[check["source_outlet_id"]]).date()
         for check_id, check in checks.items()
@@ -240,13 +223,13 @@ def test_mokas_own_totals_agree_with_the_receipts(running: RunningSandboxes, tmp
         found[*key, "checks"] += check["check_type"] == "sale"
         for measure in measures.split():
             found[*key, measure] += check[measure]
-    for payment in staged(tmp_path, "stg_moka__check_payments"):
+    for payment in staged(tmp_path, "check_payments"):
         if payment["check_id"] in checks:
             outlet = checks[payment["check_id"]]["source_outlet_id"]
             found[outlet, local[payment["check_id"]], f"tender:{payment['source_tender']}"] += payment["amount"]
     totals = {
         (row["source_outlet_id"], row["control_date"], row["measure"]): row["amount"]
-        for row in staged(tmp_path, "stg_moka__pos_control_totals")
+        for row in staged(tmp_path, "pos_control_totals")
     }
     days = {(outlet, day) for outlet, day, _ in totals}
     assert days == {(outlet, company().start + timedelta(days=n)) for outlet in zones() for n in range(3)}
@@ -260,15 +243,15 @@ def test_mokas_own_totals_agree_with_the_receipts(running: RunningSandboxes, tmp
 def test_menu_and_modifiers(running: RunningSandboxes, tmp_path: Path) -> None:
     """Catches: menu pages after the first that are not read, options that lose their modifier or their line."""
     sync(running, tmp_path)
-    products = staged(tmp_path, "stg_moka__products")
-    lines = {line["line_id"]: line for line in staged(tmp_path, "stg_moka__check_lines")}
+    products = staged(tmp_path, "products")
+    lines = {line["line_id"]: line for line in staged(tmp_path, "check_lines")}
     assert {line["source_product_id"] for line in lines.values()} <= {row["source_product_id"] for row in products}
     shown = {(row["product_code"], row["product_name"], row["source_category"], row["list_price"]) for row in products}
     assert shown == {(p.sku, p.name, p.category, p.price) for p in company().products}
     assert len(products) == len(company().products) * len(outlets())
 
     sold = {line.uid: line for o in outlets().values() for check in company().checks(o) for line in check.lines}
-    modifiers = staged(tmp_path, "stg_moka__check_modifiers")
+    modifiers = staged(tmp_path, "check_modifiers")
     assert modifiers
     for row in modifiers:
         line = sold[row["line_id"]]
@@ -276,7 +259,7 @@ def test_menu_and_modifiers(running: RunningSandboxes, tmp_path: Path) -> None:
         stated = (row["modifier_name"], row["option_name"], row["amount"])
         assert stated == (chosen.name, chosen.option, chosen.price * line.quantity)
         assert row["amount"] <= lines[row["line_id"]]["gross_sales"]
-    assert {row["source_outlet_id"] for row in staged(tmp_path, "stg_moka__outlets")} == set(outlets())
+    assert {row["source_outlet_id"] for row in staged(tmp_path, "outlets")} == set(outlets())
 
 
 def test_nobodys_name_is_stored(running: RunningSandboxes, tmp_path: Path) -> None:
@@ -287,7 +270,7 @@ def test_nobodys_name_is_stored(running: RunningSandboxes, tmp_path: Path) -> No
     cashiers = {check.cashier for o in outlets().values() for check in company().checks(o)}
     assert len(cashiers) > 1
     assert not [name for name in cashiers if name in stored]
-    staff = {check["staff_ref"] for check in staged(tmp_path, "stg_moka__checks")}
+    staff = {check["staff_ref"] for check in staged(tmp_path, "checks")}
     assert staff == {HASHER(name) for name in cashiers}
 
 
@@ -479,14 +462,12 @@ def test_answers_have_the_shape_of_the_published_examples(running: RunningSandbo
 def test_the_published_receipt_is_read_to_the_rupiah(tmp_path: Path) -> None:
     """Catches: signs, service charge and rounding of a real refunded receipt taken wrongly."""
     put(tmp_path, "transactions", example("/v4/outlets/{outlet_id}/reports/get_latest_transactions")["data"])
-    sale, refund = sorted(staged(tmp_path, "stg_moka__checks"), key=lambda check: check["check_type"], reverse=True)
+    sale, refund = sorted(staged(tmp_path, "checks"), key=lambda check: check["check_type"], reverse=True)
     names = ["gross_sales", "discounts", "returns", "net_sales", "service_charge", "tax", "rounding", "bill_total"]
     assert [sale[name] for name in names] == [64000, 11400, 0, 52600, 21040, 18410, -50, 92000]
     assert [refund[name] for name in names] == [0, 0, 52600, -52600, -21040, -18410, 50, -92000]
     assert (refund["refunded_check_id"], refund["is_voided"]) == (sale["check_id"], False)
-    payments = {
-        row["check_id"]: (row["source_tender"], row["amount"]) for row in staged(tmp_path, "stg_moka__check_payments")
-    }
+    payments = {row["check_id"]: (row["source_tender"], row["amount"]) for row in staged(tmp_path, "check_payments")}
     assert payments == {sale["check_id"]: ("Cash", 92000), refund["check_id"]: ("Cash", -92000)}
 
 
@@ -594,7 +575,7 @@ def test_endless_fractions_are_kept_to_four_places(tmp_path: Path) -> None:
     third = {**LINE, "net_sales": 28333.333333333332}
     receipt = {**RECEIPT, "checkouts": [{**third, "uuid": f"l{n}"} for n in range(3)]}
     put(tmp_path, "transactions", receipts({**receipt, "subtotal": 85000, "taxes": 8500, "total_collected": 93500}))
-    (check,) = staged(tmp_path, "stg_moka__checks")
+    (check,) = staged(tmp_path, "checks")
     assert check["net_sales"] == Decimal("84999.9999")
     assert check["rounding"] == Decimal("0.0001")
     assert check["net_sales"] + check["tax"] + check["rounding"] == check["bill_total"]
@@ -603,7 +584,7 @@ def test_endless_fractions_are_kept_to_four_places(tmp_path: Path) -> None:
 def test_a_difference_that_is_no_rounding_stays_visible(tmp_path: Path) -> None:
     """Catches: missing money booked away as rounding."""
     put(tmp_path, "transactions", receipts({**RECEIPT, "total_collected": 43000, "total_rounding_amount": 50}))
-    (check,) = staged(tmp_path, "stg_moka__checks")
+    (check,) = staged(tmp_path, "checks")
     assert check["rounding"] == 50
     assert check["bill_total"] - check["net_sales"] - check["tax"] - check["rounding"] == 9950
 
@@ -612,18 +593,18 @@ def test_the_last_delivery_of_a_receipt_counts(tmp_path: Path) -> None:
     """Catches: a line or a refund that Moka took back and that stays with us."""
     two_lines = [LINE, {**LINE, "uuid": "l9", "gross_sales": 5000.0, "net_sales": 5000.0}]
     put(tmp_path, "transactions", receipts({**RECEIPT, "checkouts": two_lines, "payment_refunds": [REFUND]}), seq=1)
-    assert len(staged(tmp_path, "stg_moka__check_lines")) == 3
+    assert len(staged(tmp_path, "check_lines")) == 3
     put(tmp_path, "transactions", receipts(RECEIPT), seq=100)
-    (line,) = staged(tmp_path, "stg_moka__check_lines")
+    (line,) = staged(tmp_path, "check_lines")
     assert (line["line_id"], line["product_code"], line["product_name"]) == ("l1", None, "Nasi Goreng Large")
-    (check,) = staged(tmp_path, "stg_moka__checks")
+    (check,) = staged(tmp_path, "checks")
     assert check["gross_sales"] == 30000
 
 
 def test_a_void_takes_its_refund_along(tmp_path: Path) -> None:
     """Catches: a refund that reduces sales of a receipt which counts nowhere."""
     put(tmp_path, "transactions", receipts({**RECEIPT, "is_deleted": True, "payment_refunds": [REFUND]}))
-    assert {check["check_type"]: check["is_voided"] for check in staged(tmp_path, "stg_moka__checks")} == {
+    assert {check["check_type"]: check["is_voided"] for check in staged(tmp_path, "checks")} == {
         "sale": True,
         "refund": True,
     }
@@ -633,9 +614,9 @@ def test_a_removed_line_counts_in_no_total(tmp_path: Path) -> None:
     """Catches: a line deleted before payment that is sold all the same."""
     removed = {**LINE, "uuid": "l9", "is_deleted": True}
     put(tmp_path, "transactions", receipts({**RECEIPT, "checkouts": [LINE, removed]}))
-    (check,) = staged(tmp_path, "stg_moka__checks")
+    (check,) = staged(tmp_path, "checks")
     assert (check["gross_sales"], check["rounding"]) == (30000, 0)
-    voided = {line["line_id"]: line["is_voided"] for line in staged(tmp_path, "stg_moka__check_lines")}
+    voided = {line["line_id"]: line["is_voided"] for line in staged(tmp_path, "check_lines")}
     assert voided == {"l1": False, "l9": True}
 
 
@@ -651,7 +632,7 @@ def test_the_greatest_discount_names_the_line(tmp_path: Path) -> None:
         "transactions",
         receipts({**RECEIPT, "subtotal": 0, "taxes": 0, "total_collected": 0, "checkouts": [line]}),
     )
-    (row,) = staged(tmp_path, "stg_moka__check_lines")
+    (row,) = staged(tmp_path, "check_lines")
     assert (row["discounts"], row["net_sales"], row["discount_name"]) == (30000, 0, "Owner comp")
 
 
@@ -666,5 +647,5 @@ def test_a_price_typed_in_has_no_product(tmp_path: Path) -> None:
         "sku": None,
     }
     put(tmp_path, "transactions", receipts({**RECEIPT, "checkouts": [typed]}))
-    (line,) = staged(tmp_path, "stg_moka__check_lines")
+    (line,) = staged(tmp_path, "check_lines")
     assert (line["source_product_id"], line["product_code"], line["gross_sales"]) == (None, None, 30000)

@@ -48,6 +48,7 @@ from ingestion.vendors.sap_s4hana import CONNECTOR
 from ingestion.vendors.sap_s4hana.journals import MAX_LINES, SapJournals
 from ingestion.vendors.sap_s4hana.sandbox import SANDBOX
 from ingestion.vendors.sap_s4hana.transport import ODataPaginator, opened
+from tests.staging import staging_sql
 
 pytestmark = pytest.mark.xdist_group("sap-s4hana")  # one night for all that only look at it
 VENDOR = "sap-s4hana"
@@ -168,24 +169,6 @@ def raw(data: Path, table: str) -> list[dict[str, Any]]:
     return rows(data, f"select * from raw_sap_s4hana.{table}")
 
 
-class _Adapter:
-    @staticmethod
-    def quote(name: str) -> str:
-        return f'"{name}"'
-
-
-@cache
-def staging_sql(model: str) -> str:
-    """A staging model as dbt compiles it: these models use source(), ref() and one macro only."""
-    macro = (DBT / "macros" / "current_children.sql").read_text(encoding="utf-8")
-    text = (DBT / "models" / "staging" / "sap_s4hana" / f"stg_sap_s4hana__{model}.sql").read_text(encoding="utf-8")
-    return jinja2.Template(macro + text).render(
-        source=lambda *names: ".".join(names),
-        ref=lambda name: f"({staging_sql(name.removeprefix('stg_sap_s4hana__'))})",
-        adapter=_Adapter,
-    )
-
-
 def staged(data: Path, model: str, target_accounts: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
     """A staging model over the loaded tables and our chart; `target_accounts` is ours -> theirs."""
     with duckdb.connect(str(data / "warehouse.duckdb")) as connection:
@@ -201,7 +184,7 @@ def staged(data: Path, model: str, target_accounts: Mapping[str, str] | None = N
         )
         for ours, theirs in (target_accounts or {}).items():
             connection.execute("insert into raw_c4.target_accounts values (?, ?, ?)", [ACCOUNT, ours, theirs])
-    return rows(data, staging_sql(model))
+    return rows(data, staging_sql("sap_s4hana", model))
 
 
 def line(number: int, account: str, amount: Decimal | str | int, memo: str = "Sales") -> JournalLine:

@@ -15,7 +15,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import duckdb
-import jinja2
 import msgspec
 import pytest
 import requests
@@ -35,11 +34,10 @@ from ingestion.sandbox.menu import COMPS
 from ingestion.sandbox.server import Request, Response, RunningSandboxes, serve
 from ingestion.vendors.toast import CONNECTOR
 from ingestion.vendors.toast.sandbox import SANDBOX
+from tests.staging import staging_sql
 from tests.stand import Stand
 
 pytestmark = pytest.mark.xdist_group("toast")  # one night for all that only look at it
-STAGING = PROJECT_ROOT / "dbt_project" / "models" / "staging" / "toast"
-MACROS = PROJECT_ROOT / "dbt_project" / "macros" / "current_children.sql"
 SHARED = Path(os.environ.get("C4_SHARED") or PROJECT_ROOT.parent / "shared")
 SPECS = SHARED / "specs" / "toast"
 LOGIN = "/authentication/v1/authentication/login"
@@ -95,26 +93,10 @@ def client(running: RunningSandboxes, **credentials: str) -> ApiClient:
     return ApiClient(CONNECTOR, "till", settings, held, limit=limit, sleep=lambda _: None)
 
 
-class Quoting:
-    """dbt's `adapter`, as far as the macros here use it."""
-
-    @staticmethod
-    def quote(name: str) -> str:
-        return f'"{name}"'
-
-
-@cache
-def compiled(model: str) -> str:
-    """A staging model as one query, the models that it refers to inside it."""
-    template = MACROS.read_text(encoding="utf-8") + (STAGING / f"{model}.sql").read_text(encoding="utf-8")
-    names = {"source": lambda *parts: ".".join(parts), "ref": lambda name: f"({compiled(name)})", "adapter": Quoting}
-    return jinja2.Template(template).render(**names)
-
-
 def staged(data: Path, model: str) -> list[dict[str, Any]]:
     with duckdb.connect(str(data / "warehouse.duckdb")) as connection:
         connection.execute("set timezone = 'UTC'")
-        cursor = connection.execute(compiled(f"stg_toast__{model}"))
+        cursor = connection.execute(staging_sql("toast", model))
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 

@@ -13,7 +13,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import msgspec
 import pytest
 import requests
@@ -47,6 +46,7 @@ from ingestion.vendors.xero import CONNECTOR
 from ingestion.vendors.xero.journals import XeroJournals
 from ingestion.vendors.xero.records import calendar_date, instant, month
 from ingestion.vendors.xero.sandbox import KEY_LIFE, SANDBOX
+from tests.staging import staging_sql
 
 DBT = PROJECT_ROOT / "dbt_project"
 SPEC = Path(os.environ.get("C4_SHARED") or PROJECT_ROOT.parent / "shared") / "specs" / "xero" / "xero_accounting.yaml"
@@ -175,26 +175,10 @@ def raw(data: Path, sql: str) -> list[dict[str, Any]]:
         return rows(connection, sql)
 
 
-@cache
-def staging_sql(model: str) -> str:
-    """A staging model as dbt compiles it, a ref() in place."""
-    macros = (DBT / "macros" / "current_children.sql").read_text(encoding="utf-8")
-    text = (DBT / "models" / "staging" / "xero" / f"{model}.sql").read_text(encoding="utf-8")
-
-    class Adapter:
-        quote = staticmethod(lambda name: f'"{name}"')
-
-    return jinja2.Template(macros + text).render(
-        source=lambda schema, table: f"{schema}.{table}",
-        ref=lambda name: f"({staging_sql(name)})",
-        adapter=Adapter,
-    )
-
-
 def staged(data: Path, model: str) -> list[dict[str, Any]]:
     settings = Settings.load(data, company().nights()[-1])
     ensure_raw_tables(settings, [CONNECTOR])
-    return raw(data, staging_sql(f"stg_xero__{model}"))
+    return raw(data, staging_sql("xero", model))
 
 
 def reference(number: int) -> str:

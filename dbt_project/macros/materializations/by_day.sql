@@ -40,6 +40,11 @@
     {{ 'analyze ' ~ touched_table() if target.type == 'postgres' }}
   {%- endcall -%}
   {%- set days = run_query('select count(*) from ' ~ touched_table()).columns[0].values()[0] -%}
+  {%- if reads_staging() -%}
+    {%- call statement('from') -%}
+      {{ read_from('select min(c4_seq) from ' ~ ref('int_sales__checks') ~ ' as c where ' ~ touched('c')) }}
+    {%- endcall -%}
+  {%- endif -%}
   {%- if whole or days -%}
     {%- call statement('main') -%}
       {{ by_day_sql(relation, present, sql, whole) }}
@@ -131,6 +136,13 @@
     create table if not exists partitions."{{ relation.schema }}_{{ relation.identifier }}_{{ first.strftime('%Y_%m') }}"
     partition of {{ relation }} for values from ('{{ first }}') to ('{{ next }}');
   {%- endfor %}
+{%- endmacro -%}
+
+
+{#- Whether it takes the rows of its checks from staging, of which it needs no older deliveries than those of the checks. -#}
+{%- macro reads_staging() -%}
+  {%- set read = model.depends_on.nodes -%}
+  {{ return('model.c4.int_sales__checks' in read and 'model.c4.int_unified__' in read | join(' ')) }}
 {%- endmacro -%}
 
 

@@ -234,6 +234,11 @@ class Ops:
         with reading(self.sessions) as session:
             return session.scalar(select(func.max(SyncRun.run_id))) or 0
 
+    def first_run(self, since: datetime) -> int:
+        """The id of the first of the sync runs that began at `since` or later; 0 where there is none."""
+        with reading(self.sessions) as session:
+            return session.scalar(select(func.min(SyncRun.run_id)).where(SyncRun.as_of >= since)) or 0
+
     @property
     def was_restored(self) -> bool:
         """Whether this database came from a backup: targets may hold documents that it does not know."""

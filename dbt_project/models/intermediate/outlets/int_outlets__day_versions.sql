@@ -14,6 +14,12 @@
 -- leaves and the days it enters. A day that is gone keeps its row, without a fingerprint. Never built anew: versions
 -- that began again would hide changes.
 -- Of an entity it has what those models read: a period that is locked, or a new approval limit, changes no fact.
+{%- set told = [] -%} {#- of a check, all but by which delivery it came -#}
+{%- if execute -%}
+  {%- for column in adapter.get_columns_in_relation(ref('int_sales__checks')) if column.name != 'c4_seq' -%}
+    {%- do told.append('c.' ~ column.name) -%}
+  {%- endfor -%}
+{%- endif %}
 {%- set entity_rules = ['e.tax_comps', 'e.service_charge_policy'] %}
 with lines as (
     select integration_id, check_id, sum({{ row_hash('l') }}) as content
@@ -65,7 +71,7 @@ checks as (
         c.outlet_id,
         c.business_date,
         c.vendor,
-        sum({{ row_hash('c') }}) + sum(coalesce(l.content, 0)) + sum(coalesce(p.content, 0)) as content
+        sum({{ row_hash(told) }}) + sum(coalesce(l.content, 0)) + sum(coalesce(p.content, 0)) as content
     from {{ ref('int_sales__checks') }} as c
     left join lines as l
         on l.integration_id = c.integration_id

@@ -24,6 +24,7 @@ with located as (
         {% endfor -%}
         c.bill_total,
         c.updated_at,
+        c.c4_seq,
         m.outlet_id,
         i.vendor,
         coalesce(i.stands_in, false) as stands_in,
@@ -106,7 +107,8 @@ select
     {{ translate('p.tax', 'd') }} as tax,
     {{ translate('p.tip', 'd') }} as tip,
     {{ translate('p.rounding', 'd') }} as rounding,
-    p.updated_at
+    p.updated_at,
+    p.c4_seq
 from placed as p
 left join {{ ref('int_outlets__calendar') }} as d
     on d.outlet_id = p.outlet_id

@@ -18,5 +18,5 @@ select
     lower(channel) as source_channel,
     is_voided
 from {{ current_children(
-    source('raw_files', 'check_lines'), ref('stg_files__current_checks'), {'root_path': 'path', 'root_check_id': 'check_id'}
+    delivered(source('raw_files', 'check_lines')), ref('stg_files__current_checks'), {'root_path': 'path', 'root_check_id': 'check_id'}
 ) }} as lines

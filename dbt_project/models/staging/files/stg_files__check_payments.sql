@@ -7,5 +7,5 @@ select
     tip,
     paid_at
 from {{ current_children(
-    source('raw_files', 'check_payments'), ref('stg_files__current_checks'), {'root_path': 'path', 'root_check_id': 'check_id'}
+    delivered(source('raw_files', 'check_payments')), ref('stg_files__current_checks'), {'root_path': 'path', 'root_check_id': 'check_id'}
 ) }} as payments

@@ -5,7 +5,7 @@ from (
     select
         c.*,
         row_number() over (partition by c.integration_id, c.check_id order by c.c4_seq desc, c.path) as recency
-    from {{ source('raw_files', 'checks') }} as c
+    from {{ delivered(source('raw_files', 'checks')) }} as c
     inner join {{ source('raw_files', 'files') }} as f
         on f.integration_id = c.integration_id
         and f.path = c.path

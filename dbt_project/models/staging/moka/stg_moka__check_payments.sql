@@ -1,4 +1,4 @@
-{%- set receipts = source('raw_moka', 'transactions') -%}
+{%- set receipts = delivered(source('raw_moka', 'transactions')) -%}
 
 -- Moka shows one tender per receipt, and a refund goes back through it. What was collected is without change.
 select
@@ -19,7 +19,7 @@ select
     refund.total_collected_amount as amount,
     cast(0 as decimal(18, 4)) as tip,
     refund.refunded_at as paid_at
-from {{ current_children(source('raw_moka', 'payment_refunds'), receipts, {'root_id': 'id'}) }} as refund
+from {{ current_children(delivered(source('raw_moka', 'payment_refunds')), receipts, {'root_id': 'id'}) }} as refund
 inner join {{ receipts }} as receipt
     on receipt.integration_id = refund.integration_id
     and receipt.id = refund.root_id

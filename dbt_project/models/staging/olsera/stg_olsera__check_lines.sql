@@ -9,8 +9,8 @@ with lines as (
         case when item.qty < 0 then 0 else item.amount + coalesce(item.discount, 0) end as gross_sales,
         case when item.qty < 0 then -item.amount else 0 end as returns
     from {{ current_children(
-        source('raw_olsera', 'order_items'),
-        source('raw_olsera', 'order_days'),
+        delivered(source('raw_olsera', 'order_items')),
+        delivered(source('raw_olsera', 'order_days')),
         {'root_source_outlet_id': 'source_outlet_id', 'root_day': 'day'}
     ) }} as item
     inner join {{ ref('stg_olsera__orders') }} as parent

@@ -1,10 +1,10 @@
-{%- set days = source('raw_olsera', 'order_days') -%}
+{%- set days = delivered(source('raw_olsera', 'order_days')) -%}
 
 -- Payments of each order. An order that tells none has one of its total, whose tender nobody knows.
 with payments as (
     select *
     from {{ current_children(
-        source('raw_olsera', 'order_payments'), days, {'root_source_outlet_id': 'source_outlet_id', 'root_day': 'day'}
+        delivered(source('raw_olsera', 'order_payments')), days, {'root_source_outlet_id': 'source_outlet_id', 'root_day': 'day'}
     ) }} as child
 )
 

@@ -1,4 +1,4 @@
-{%- set days = source('raw_olsera', 'order_days') -%}
+{%- set days = delivered(source('raw_olsera', 'order_days')) -%}
 
 -- Orders of the last reading of each store and day, at their instant, with one id over all stores.
 select
@@ -23,7 +23,7 @@ select
     cast(day.read_until as timestamp with time zone) as read_until,
     child.c4_seq
 from {{ current_children(
-    source('raw_olsera', 'orders'), days, {'root_source_outlet_id': 'source_outlet_id', 'root_day': 'day'}
+    delivered(source('raw_olsera', 'orders')), days, {'root_source_outlet_id': 'source_outlet_id', 'root_day': 'day'}
 ) }} as child
 inner join {{ days }} as day
     on day.integration_id = child.integration_id

@@ -18,7 +18,7 @@ select
     g.source_outlet_id || '-' || cast(g.emp_num as varchar) as staff_ref,
     l.curr as source_currency,
     g.last_updated_utc as updated_at
-from {{ source('raw_oracle_micros', 'guest_checks') }} as g
+from {{ delivered(source('raw_oracle_micros', 'guest_checks')) }} as g
 left join {{ source('raw_oracle_micros', 'order_channels') }} as oc
     on oc.integration_id = g.integration_id
     and oc.source_outlet_id = g.source_outlet_id

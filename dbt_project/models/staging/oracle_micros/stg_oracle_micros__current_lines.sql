@@ -16,7 +16,7 @@ with lines as (
         end as kind,
         cast(coalesce(d.menu_item, d.discount, d.service_charge, d.tender_media) as json) as told
     from {{ current_children(
-        source('raw_oracle_micros', 'detail_lines'),
+        delivered(source('raw_oracle_micros', 'detail_lines')),
         ref('stg_oracle_micros__current_checks'),
         {'root_guest_check_id': 'guest_check_id', 'root_source_outlet_id': 'source_outlet_id'}
     ) }} as d

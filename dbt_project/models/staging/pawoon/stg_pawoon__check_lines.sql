@@ -1,4 +1,4 @@
-{%- set receipts = source('raw_pawoon', 'transactions') -%}
+{%- set receipts = delivered(source('raw_pawoon', 'transactions')) -%}
 
 -- A refund is a receipt of its own in positive amounts: its quantities are turned negative, its net becomes returns.
 -- SKUs stand in the menu only.
@@ -9,7 +9,7 @@ with lines as (
         lower(receipt.company_sales_type) as source_channel,
         coalesce(receipt.status, '') = 'void' as is_voided,
         coalesce(receipt.status, '') = 'refund' as is_refund
-    from {{ current_children(source('raw_pawoon', 'transaction_items'), receipts, {'root_id': 'id'}) }} as item
+    from {{ current_children(delivered(source('raw_pawoon', 'transaction_items')), receipts, {'root_id': 'id'}) }} as item
     inner join {{ receipts }} as receipt
         on receipt.integration_id = item.integration_id
         and receipt.id = item.root_id

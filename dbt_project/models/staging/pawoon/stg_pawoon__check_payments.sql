@@ -1,4 +1,4 @@
-{%- set receipts = source('raw_pawoon', 'transactions') -%}
+{%- set receipts = delivered(source('raw_pawoon', 'transactions')) -%}
 
 -- Payments have no ids: they are numbered within their receipt. A receipt that tells none has one of its final amount,
 -- whose tender nobody knows.
@@ -6,7 +6,7 @@ with payments as (
     select
         *,
         row_number() over (partition by integration_id, root_id order by method, amount) as place
-    from {{ current_children(source('raw_pawoon', 'transaction_payments'), receipts, {'root_id': 'id'}) }} as child
+    from {{ current_children(delivered(source('raw_pawoon', 'transaction_payments')), receipts, {'root_id': 'id'}) }} as child
 )
 
 select

@@ -18,7 +18,7 @@ signed as (
         case when coalesce(receipt.status, '') = 'refund' then -1 else 1 end as sign,
         coalesce(receipt.total_tax, receipt.total_service_charge, receipt.rounding) is null as tells_total_only,
         coalesce(receipt.subtotal, receipt.final_amount + receipt.total_discount) as stated_gross
-    from {{ source('raw_pawoon', 'transactions') }} as receipt
+    from {{ delivered(source('raw_pawoon', 'transactions')) }} as receipt
 ),
 
 receipts as (

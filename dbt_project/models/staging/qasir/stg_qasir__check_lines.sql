@@ -1,10 +1,10 @@
-{%- set sales = source('raw_qasir', 'sales') -%}
+{%- set sales = delivered(source('raw_qasir', 'sales')) -%}
 
 -- Lines of sales and of refunds. A refund tells of its lines how many units and how much was given back; what they are
 -- stands in the sale. Categories stand in the menu only.
 with sold as (
     select child.*
-    from {{ current_children(source('raw_qasir', 'carts'), sales, {'root_id': 'id'}) }} as child
+    from {{ current_children(delivered(source('raw_qasir', 'carts')), sales, {'root_id': 'id'}) }} as child
 ),
 
 lines as (
@@ -32,7 +32,7 @@ lines as (
         cast(0 as decimal(18, 4)) as discounts,
         amount as returns,
         cast(null as varchar) as discount_name
-    from {{ current_children(source('raw_qasir', 'refund_carts'), sales, {'root_id': 'id'}) }} as child
+    from {{ current_children(delivered(source('raw_qasir', 'refund_carts')), sales, {'root_id': 'id'}) }} as child
 )
 
 select

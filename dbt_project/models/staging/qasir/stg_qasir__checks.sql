@@ -1,4 +1,4 @@
-{%- set sales = source('raw_qasir', 'sales') -%}
+{%- set sales = delivered(source('raw_qasir', 'sales')) -%}
 
 -- Sales, and every refund as a check of its own. Qasir's business date is a calendar day: our cut-off decides.
 with refunded as (
@@ -39,7 +39,7 @@ unioned as (
         -refund.total_tax,
         -refund.rounding,
         -refund.amount
-    from {{ current_children(source('raw_qasir', 'refunds'), sales, {'root_id': 'id'}) }} as refund
+    from {{ current_children(delivered(source('raw_qasir', 'refunds')), sales, {'root_id': 'id'}) }} as refund
     left join refunded
         on refunded.integration_id = refund.integration_id
         and refunded.check_id = cast(refund.id as varchar)

@@ -14,7 +14,7 @@ select
     coalesce(cast((cast(s.refund_details as json) ->> 'refundAmount') as decimal(18, 4)), 0) as refund_amount,
     coalesce(cast((cast(s.refund_details as json) ->> 'taxRefundAmount') as decimal(18, 4)), 0) as tax_refund_amount
 from {{ current_children(
-    source('raw_toast', 'service_charges'),
+    delivered(source('raw_toast', 'service_charges')),
     ref('stg_toast__current_checks'),
     {'root_guid': 'order_guid', 'check_guid': 'check_guid'}
 ) }} as s

@@ -20,8 +20,8 @@ select
     coalesce(c.tax_amount, 0) as tax_amount,
     o.server,
     o.modified_date
-from {{ source('raw_toast', 'orders') }} as o
-inner join {{ source('raw_toast', 'checks') }} as c
+from {{ delivered(source('raw_toast', 'orders')) }} as o
+inner join {{ delivered(source('raw_toast', 'checks')) }} as c
     on c.integration_id = o.integration_id
     and c.root_guid = o.guid
     and c.c4_seq = o.c4_seq

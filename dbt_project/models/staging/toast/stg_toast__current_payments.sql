@@ -18,7 +18,7 @@ select
     cast((cast(p.refund as json) ->> 'refundDate') as timestamp with time zone) as refunded_at,
     (cast(p.refund as json) ->> 'refundBusinessDate') as refund_day
 from {{ current_children(
-    source('raw_toast', 'payments'),
+    delivered(source('raw_toast', 'payments')),
     ref('stg_toast__current_checks'),
     {'root_guid': 'order_guid', 'check_guid': 'check_guid'}
 ) }} as p

@@ -12,7 +12,7 @@ with named_on_lines as (
             partition by integration_id, check_guid, selection_guid
             order by discount_amount desc, name
         ) as place
-    from {{ current_children(source('raw_toast', 'selection_discounts'), checks, of_check) }} as d
+    from {{ current_children(delivered(source('raw_toast', 'selection_discounts')), checks, of_check) }} as d
     where coalesce(processing_state, 'APPLIED') <> 'VOID'
 ),
 
@@ -22,7 +22,7 @@ named_on_checks as (
         check_guid,
         name,
         row_number() over (partition by integration_id, check_guid order by discount_amount desc, name) as place
-    from {{ current_children(source('raw_toast', 'check_discounts'), checks, of_check) }} as d
+    from {{ current_children(delivered(source('raw_toast', 'check_discounts')), checks, of_check) }} as d
     where coalesce(processing_state, 'APPLIED') <> 'VOID'
 )
 
@@ -50,7 +50,7 @@ select
     cast((cast(s.refund_details as json) ->> 'refundTransaction') as json) ->> 'guid' as refund_guid,
     coalesce(cast((cast(s.refund_details as json) ->> 'refundAmount') as decimal(18, 4)), 0) as refund_amount,
     coalesce(cast((cast(s.refund_details as json) ->> 'taxRefundAmount') as decimal(18, 4)), 0) as tax_refund_amount
-from {{ current_children(source('raw_toast', 'selections'), checks, of_check) }} as s
+from {{ current_children(delivered(source('raw_toast', 'selections')), checks, of_check) }} as s
 inner join {{ checks }} as c
     on c.integration_id = s.integration_id
     and c.check_guid = s.check_guid

@@ -1,0 +1,29 @@
+{#
+  What was delivered from a certain delivery on, of a vendor's checks and all that hangs on them: a subquery over a raw
+  table. Staging reads checks through it. Without `read_from` that is every delivery.
+
+  Lines and payments carry the delivery of their check (`c4_seq`), so the rows of some checks are among those from the
+  first delivery of any of them on, and a model of few and recent checks need not read all of history.
+#}
+{% macro delivered(relation) -%}
+(select * from {{ relation }} where c4_seq >= {{ adapter.dispatch('first_delivery', 'c4')() }})
+{%- endmacro %}
+
+{% macro duckdb__first_delivery() -%} coalesce(cast(getvariable('c4_first_delivery') as bigint), 0) {%- endmacro %}
+
+{% macro postgres__first_delivery() -%}
+cast(coalesce(nullif(current_setting('c4.first_delivery', true), ''), '0') as bigint)
+{%- endmacro %}
+
+
+{#
+  A statement after which this model alone reads staging from a delivery on: the result of `query`, null for all. It
+  holds for the transaction (Postgres) or the connection (DuckDB), of which dbt gives each model one of its own.
+#}
+{% macro read_from(query) -%} {{ adapter.dispatch('read_from', 'c4')(query) }} {%- endmacro %}
+
+{% macro duckdb__read_from(query) -%} set variable c4_first_delivery = ({{ query }}) {%- endmacro %}
+
+{% macro postgres__read_from(query) -%}
+select set_config('c4.first_delivery', coalesce(cast(({{ query }}) as varchar), ''), true)
+{%- endmacro %}
