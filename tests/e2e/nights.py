@@ -43,7 +43,7 @@ class Nights:
 def two_nights(stand: Stand) -> Nights:
     """The last two nights of a company on the warehouse that the environment names."""
     committed = []
-    with Reader(stand.settings(), TOTALS, pause=0.5) as reader:
+    with Reader(stand.settings(), TOTALS, pause=1.5) as reader:
         for moment in stand.company.nights()[-2:]:
             stand.set_clock(moment)
             night(stand)

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import duckdb
+import msgspec
 import pytest
 from typer.testing import CliRunner
 
@@ -13,7 +14,7 @@ from ingestion.core.ops.leases import lease
 from ingestion.core.platform import Platform
 from ingestion.core.settings import Settings
 from orchestration.cli.app import app
-from orchestration.cli.demo import MARKER, ui_environment
+from orchestration.cli.demo import MARKER, Size, ui_environment
 
 runner = CliRunner()
 
@@ -87,7 +88,10 @@ def test_the_ui_gets_a_company_where_there_is_none(data: Path) -> None:
     company of the user's own.
     """
     made = data / "marts.duckdb"
-    for asked, stays in ((1, False), (None, True), (2, False)):
+    (data / "config").mkdir(parents=True)
+    (data / MARKER).write_bytes(msgspec.json.encode(Size(outlets=2, days=1)))
+    made.touch()
+    for asked, stays in ((1, False), (None, True)):  # of another size, and the one that is there
         with ui_environment(Settings.load(), outlets=asked, days=1) as environment:
             assert environment["C4_AS_OF"] == "2026-04-04T22:00:00+00:00"
             assert (Path(environment["DAGSTER_HOME"]) / "dagster.yaml").exists()
