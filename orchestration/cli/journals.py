@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json as jsonlib
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
 from ingestion.core import warehouse
 from ingestion.core.outbox import approve, history
-from ingestion.core.outbox.states import BookError
+from ingestion.core.outbox.states import SETTLED, BookError
 from ingestion.core.platform import Platform
 from ingestion.core.settings import Settings
 from orchestration.cli.app import console, table
 
+KEY = ("entity_id", "outlet_id", "business_date", "journal_type")
+SUMS = ("this document", "in the books", "sources")
 LISTED = ("reference", "document_key", "target", "posting_date", "total_debit", "status", "external_id")
 
 
@@ -71,9 +75,12 @@ def show_journal(settings: Settings, reference: str, *, as_json: bool) -> None:
 
 
 def drill_journal(settings: Settings, reference: str, *, component: str | None, limit: int, as_json: bool) -> None:
-    """Rows of `journal_line_sources` behind the document's journal, as the marts have it now."""
-    document = _find(Platform.open(settings), reference)
-    key = [document["entity_id"], document["outlet_id"], document["business_date"], document["journal_type"]]
+    """What a document's journal is made of: by line what this document says, what is in the books of all documents that
+    posted and corrected the journal, and what the sources come to, as the marts have them now; then those sources.
+    Amounts are in the entity's currency, debit positive.
+    """
+    platform = Platform.open(settings)
+    document = _find(platform, reference)
     sql = """
         select component, account_code, source_type, source_id, amount
         from journal_line_sources
@@ -82,15 +89,41 @@ def drill_journal(settings: Settings, reference: str, *, component: str | None, 
         order by component, source_type, source_id
     """
     with warehouse.published(settings) as marts:
+        key = [document[name] for name in KEY]
         rows = warehouse.rows(marts, sql, [*key, component, component]) if marts is not None else []
+    lines = [line for line in _made_of(platform, document, rows) if component in (None, line["component"])]
     if as_json:
-        print(jsonlib.dumps(rows, default=str))
+        print(jsonlib.dumps({"document": document, "lines": lines, "sources": rows}, default=str))
         return
-    table(f"Sources of {document['document_key']}", rows[:limit])
-    total = sum((row["amount"] for row in rows), Decimal(0))
-    console.print(
-        f"{len(rows)} source rows, sum {total.normalize():,f} (debit positive); {max(len(rows) - limit, 0)} not shown"
-    )
+    table(f"What {document['document_key']} is made of", lines)
+    if open_lines := [line for line in lines if line["in the books"] != line["sources"]]:
+        console.print(
+            f"{len(open_lines)} lines of the books differ from their sources: a correction is on its way or held"
+        )
+    table("Sources", rows[:limit])
+    console.print(f"{len(rows)} source rows; {max(len(rows) - limit, 0)} not shown")
+
+
+def _made_of(
+    platform: Platform, document: Mapping[str, Any], sources: Iterable[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    tables = platform.ops.snapshot()
+    same = {row["reference"]: row for row in tables["outbox"][1] if all(row[name] == document[name] for name in KEY)}
+    sums: dict[tuple[str, str], dict[str, Decimal]] = defaultdict(lambda: dict.fromkeys(SUMS, Decimal(0)))
+    for line in tables["outbox_lines"][1]:
+        if line["reference"] in same:
+            at = sums[line["component"], line["account_code"]]
+            if line["reference"] == document["reference"]:
+                at["this document"] += line["amount"]
+            if same[line["reference"]]["status"] in SETTLED:
+                at["in the books"] += line["amount"]
+    for row in sources:
+        sums[row["component"], row["account_code"]]["sources"] += row["amount"]
+    return [
+        {"component": component, "account": account, **sums[component, account]}
+        for component, account in sorted(sums)
+        if any(sums[component, account].values())
+    ]
 
 
 def approve_journal(settings: Settings, reference: str, who: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -22,6 +23,7 @@ from ingestion.core.spec import Category
 from ingestion.sandbox.company import Company
 from ingestion.sandbox.faults import Fault, FaultKind
 from orchestration.cli.demo import differences
+from orchestration.cli.journals import KEY, SUMS, drill_journal
 from orchestration.cli.rejects import reject_rows
 from tests.e2e.nights import Rows, night, published_rows
 from tests.receivers import SlackReceiver
@@ -100,6 +102,29 @@ def test_late_edits_became_corrections(group: Stand) -> None:
         key = (entity[line["reference"]], line["account_code"])
         posted[key] = posted.get(key, Decimal(0)) + line["amount"]
     assert {(row[0], row[1]): row[2] for row in balances} == {key: value for key, value in posted.items() if value}
+
+
+@GROUP
+def test_a_drill_leads_from_corrected_books_to_their_sources(group: Stand, capsys: pytest.CaptureFixture[str]) -> None:
+    """Catches: a drill that shows what the sources are now beside a document that was corrected since, and leaves the
+    difference to the reader; one that counts documents which never reached the books.
+    """
+    held = documents(group)
+    corrected = {tuple(document[name] for name in KEY) for document in held if document["kind"] != "original"}
+    originals = [document for document in held if document["kind"] == "original"]
+    first = next(document for document in originals if tuple(document[name] for name in KEY) in corrected)
+    drill_journal(group.settings(), first["reference"], component=None, limit=5, as_json=True)
+    found = json.loads(capsys.readouterr().out)
+    lines = {(line["component"], line["account"]): line for line in found["lines"]}
+    assert all(Decimal(line["in the books"]) == Decimal(line["sources"]) for line in lines.values())
+    assert any(Decimal(line["this document"]) != Decimal(line["sources"]) for line in lines.values())
+    for total in SUMS:
+        assert sum(Decimal(line[total]) for line in lines.values()) == 0, "each of them balances"
+    chosen = next(line for line in found["lines"] if Decimal(line["sources"]))
+    drill_journal(group.settings(), first["document_key"], component=chosen["component"], limit=1, as_json=False)
+    told = capsys.readouterr().out
+    assert chosen["component"] in told
+    assert "not shown" in told
 
 
 @GROUP
