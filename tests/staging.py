@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
+import duckdb
 import jinja2
 
 from ingestion.core.settings import PROJECT_ROOT
+from ingestion.core.warehouse import as_dicts
 
 DBT = PROJECT_ROOT / "dbt_project"
 MACROS = "".join(
     (DBT / "macros" / f"{name}.sql").read_text("utf-8") for name in ("current_children", "delivered", "time", "money")
 )
 JINJA = jinja2.Environment(autoescape=False, extensions=["jinja2.ext.do"])  # noqa: S701 - SQL
+MODULE = JINJA.from_string(MACROS).module
 
 
 @dataclass(frozen=True)
@@ -27,8 +31,7 @@ class Adapter:
         return f'"{name}"'
 
     def dispatch(self, name: str, _: str) -> Any:
-        macros = JINJA.from_string(MACROS).module
-        return getattr(macros, f"{self.engine}__{name}", None) or getattr(macros, f"default__{name}")
+        return getattr(MODULE, f"{self.engine}__{name}", None) or getattr(MODULE, f"default__{name}")
 
 
 @cache
@@ -43,3 +46,10 @@ def staging_sql(slug: str, model: str, engine: str = "duckdb") -> str:
         adapter=Adapter(engine),
         **{"return": lambda value: value},
     )
+
+
+def rows_in(data: Path, sql: str) -> list[dict[str, Any]]:
+    """The answer of the DuckDB warehouse of a data folder, instants in UTC."""
+    with duckdb.connect(str(data / "warehouse.duckdb")) as connection:
+        connection.execute("set timezone = 'UTC'")
+        return as_dicts(connection.execute(sql))

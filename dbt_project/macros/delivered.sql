@@ -27,3 +27,7 @@ cast(coalesce(nullif(current_setting('c4.first_delivery', true), ''), '0') as bi
 {% macro postgres__read_from(query) -%}
 select set_config('c4.first_delivery', coalesce(cast(({{ query }}) as varchar), ''), true)
 {%- endmacro %}
+
+
+{# The same for a live model: from the first delivery of what it shows. #}
+{% macro read_live() -%} {{ read_from('select min(live_since) from ' ~ source('raw_c4', 'group_settings')) }} {%- endmacro %}

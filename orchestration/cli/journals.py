@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as jsonlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -20,14 +20,20 @@ SUMS = ("this document", "in the books", "sources")
 LISTED = ("reference", "document_key", "target", "posting_date", "total_debit", "status", "external_id")
 
 
-def _documents(platform: Platform) -> list[dict[str, Any]]:
-    return platform.ops.snapshot()["outbox"][1]
+Rows = list[dict[str, Any]]
+
+
+def _outbox(platform: Platform) -> tuple[Rows, Rows]:
+    """Every document, and every line."""
+    tables = platform.ops.snapshot()
+    return tables["outbox"][1], tables["outbox_lines"][1]
 
 
 def list_journals(settings: Settings, *, as_json: bool, status: str | None, business_date: str | None) -> None:
+    documents, _ = _outbox(Platform.open(settings))
     rows = [
         {name: row[name] for name in LISTED}
-        for row in _documents(Platform.open(settings))
+        for row in documents
         if (status is None or row["status"] == status)
         and (business_date is None or str(row["business_date"]) == business_date)
     ]
@@ -37,8 +43,8 @@ def list_journals(settings: Settings, *, as_json: bool, status: str | None, busi
         table("Journals", rows, "none")
 
 
-def _find(platform: Platform, reference: str) -> dict[str, Any]:
-    for row in _documents(platform):
+def _find(documents: Rows, reference: str) -> dict[str, Any]:
+    for row in documents:
         if reference in (row["reference"], row["document_key"]):
             return row
     raise SystemExit(f"no document {reference}; see `c4 journals list`")
@@ -46,7 +52,8 @@ def _find(platform: Platform, reference: str) -> dict[str, Any]:
 
 def show_journal(settings: Settings, reference: str, *, as_json: bool) -> None:
     platform = Platform.open(settings)
-    document = _find(platform, reference)
+    documents, booked = _outbox(platform)
+    document = _find(documents, reference)
     lines = [
         {
             "line": line["line_no"],
@@ -56,7 +63,7 @@ def show_journal(settings: Settings, reference: str, *, as_json: bool) -> None:
             "debit": line["amount"] if line["amount"] > 0 else None,
             "credit": -line["amount"] if line["amount"] < 0 else None,
         }
-        for line in platform.ops.snapshot()["outbox_lines"][1]
+        for line in booked
         if line["reference"] == document["reference"]
     ]
     events = [
@@ -79,8 +86,9 @@ def drill_journal(settings: Settings, reference: str, *, component: str | None, 
     posted and corrected the journal, and what the sources come to, as the marts have them now; then those sources.
     Amounts are in the entity's currency, debit positive.
     """
-    platform = Platform.open(settings)
-    document = _find(platform, reference)
+    documents, booked = _outbox(Platform.open(settings))
+    document = _find(documents, reference)
+    same = {row["reference"]: row for row in documents if all(row[name] == document[name] for name in KEY)}
     sql = """
         select component, account_code, source_type, source_id, amount
         from journal_line_sources
@@ -91,7 +99,8 @@ def drill_journal(settings: Settings, reference: str, *, component: str | None, 
     with warehouse.published(settings) as marts:
         key = [document[name] for name in KEY]
         rows = warehouse.rows(marts, sql, [*key, component, component]) if marts is not None else []
-    lines = [line for line in _made_of(platform, document, rows) if component in (None, line["component"])]
+    made_of = _made_of(document["reference"], same, booked, rows)
+    lines = [line for line in made_of if component in (None, line["component"])]
     if as_json:
         print(jsonlib.dumps({"document": document, "lines": lines, "sources": rows}, default=str))
         return
@@ -104,16 +113,13 @@ def drill_journal(settings: Settings, reference: str, *, component: str | None, 
     console.print(f"{len(rows)} source rows; {max(len(rows) - limit, 0)} not shown")
 
 
-def _made_of(
-    platform: Platform, document: Mapping[str, Any], sources: Iterable[Mapping[str, Any]]
-) -> list[dict[str, Any]]:
-    tables = platform.ops.snapshot()
-    same = {row["reference"]: row for row in tables["outbox"][1] if all(row[name] == document[name] for name in KEY)}
+def _made_of(reference: str, same: Mapping[str, Mapping[str, Any]], booked: Rows, sources: Rows) -> Rows:
+    """`same`: the documents of one journal by reference."""
     sums: dict[tuple[str, str], dict[str, Decimal]] = defaultdict(lambda: dict.fromkeys(SUMS, Decimal(0)))
-    for line in tables["outbox_lines"][1]:
+    for line in booked:
         if line["reference"] in same:
             at = sums[line["component"], line["account_code"]]
-            if line["reference"] == document["reference"]:
+            if line["reference"] == reference:
                 at["this document"] += line["amount"]
             if same[line["reference"]]["status"] in SETTLED:
                 at["in the books"] += line["amount"]
@@ -129,7 +135,8 @@ def _made_of(
 def approve_journal(settings: Settings, reference: str, who: str) -> int:
     platform = Platform.open(settings)
     try:
-        released = approve(platform.ops, _find(platform, reference)["reference"], who)
+        documents, _ = _outbox(platform)
+        released = approve(platform.ops, _find(documents, reference)["reference"], who)
     except (BookError, LookupError, ValueError) as error:
         console.print(f"[red]{error}[/red]")
         return 1

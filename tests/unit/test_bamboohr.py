@@ -33,7 +33,7 @@ from ingestion.sandbox.server import Request, Response, RunningSandboxes, json_r
 from ingestion.vendors.bamboohr import CONNECTOR
 from ingestion.vendors.bamboohr.sandbox import SANDBOX
 from ingestion.vendors.bamboohr.transport import error_reason
-from tests.staging import staging_sql
+from tests.staging import rows_in, staging_sql
 
 SHARED = Path(os.environ.get("C4_SHARED") or PROJECT_ROOT.parent / "shared")
 ACCOUNT = "hr"
@@ -114,13 +114,10 @@ def sync(running: RunningSandboxes, data: Path, *, run: int = 1, start: date | N
 
 def staged(data: Path, model: str, as_of: datetime) -> list[dict[str, Any]]:
     with duckdb.connect(str(data / "warehouse.duckdb")) as connection:
-        connection.execute("set timezone = 'UTC'")
         connection.execute("create schema if not exists raw_c4")
         connection.execute("create or replace table raw_c4.group_settings (as_of timestamptz)")
         connection.execute("insert into raw_c4.group_settings values (?)", [as_of])
-        cursor = connection.execute(staging_sql("bamboohr", model))
-        names = [column[0] for column in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    return rows_in(data, staging_sql("bamboohr", model))
 
 
 def hours_by_outlet(data: Path, now: datetime) -> dict[str, Decimal]:

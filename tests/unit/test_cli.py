@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import duckdb
-import msgspec
 import pytest
 from typer.testing import CliRunner
 
@@ -14,7 +13,7 @@ from ingestion.core.ops.leases import lease
 from ingestion.core.platform import Platform
 from ingestion.core.settings import Settings
 from orchestration.cli.app import app
-from orchestration.cli.demo import MARKER, Size, ui_environment
+from orchestration.cli.demo import MARKER, ui_environment
 
 runner = CliRunner()
 
@@ -88,10 +87,7 @@ def test_the_ui_gets_a_company_where_there_is_none(data: Path) -> None:
     company of the user's own.
     """
     made = data / "marts.duckdb"
-    (data / "config").mkdir(parents=True)
-    (data / MARKER).write_bytes(msgspec.json.encode(Size(outlets=2, days=1)))
-    made.touch()
-    for asked, stays in ((1, False), (None, True)):  # of another size, and the one that is there
+    for asked, stays in ((1, False), (None, True), (2, False)):  # in an empty folder, what is there, another size
         with ui_environment(Settings.load(), outlets=asked, days=1) as environment:
             assert environment["C4_AS_OF"] == "2026-04-04T22:00:00+00:00"
             assert (Path(environment["DAGSTER_HOME"]) / "dagster.yaml").exists()
@@ -99,6 +95,8 @@ def test_the_ui_gets_a_company_where_there_is_none(data: Path) -> None:
             assert made.exists() == stays
         made.touch()
     (data / MARKER).unlink()  # as if it were the user's
+    (data / "config" / "own").touch()
     with ui_environment(Settings.load(), outlets=1, days=1) as environment:
         assert "C4_AS_OF" not in environment
         assert made.exists()
+        assert (data / "config" / "own").exists()

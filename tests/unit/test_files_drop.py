@@ -24,6 +24,7 @@ from ingestion.core.http import ApiClient
 from ingestion.core.platform import Platform
 from ingestion.core.settings import PROJECT_ROOT, Settings
 from ingestion.core.sync import SyncReport, replay, sync
+from ingestion.core.warehouse import as_dicts
 from ingestion.vendors.files import CONNECTOR
 from ingestion.vendors.files.importer import import_file
 from tests.staging import staging_sql
@@ -50,9 +51,7 @@ DAY = f"{HEADER}\n1,2026-04-05 10:00,A,2,10\n1,2026-04-05 10:00,B,1,5\n2,2026-04
 
 def staging(connection: duckdb.DuckDBPyConnection, model: str) -> list[dict[str, Any]]:
     """The rows of a staging model over the raw tables."""
-    cursor = connection.execute(staging_sql("files", model))
-    names = [column[0] for column in cursor.description or ()]
-    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    return as_dicts(connection.execute(staging_sql("files", model)))
 
 
 @dataclass

@@ -35,7 +35,7 @@ from ingestion.sandbox.server import Request, Response, RunningSandboxes, serve
 from ingestion.vendors.moka import CONNECTOR
 from ingestion.vendors.moka.sandbox import FIRST_REFRESH_TOKEN, SANDBOX
 from ingestion.vendors.moka.transport import payment_methods_rows
-from tests.staging import staging_sql
+from tests.staging import rows_in, staging_sql
 
 SHARED = Path(os.environ.get("C4_SHARED") or PROJECT_ROOT.parent / "shared")
 SPEC = SHARED / "specs" / "moka" / "api-docs-prod.json"
@@ -129,11 +129,7 @@ def sync(running: RunningSandboxes, data: Path, run: int = 1) -> dict[str, Strea
 
 def staged(data: Path, model: str) -> list[dict[str, Any]]:
     """The rows of a staging model."""
-    with duckdb.connect(str(data / "warehouse.duckdb")) as connection:
-        connection.execute("set timezone = 'UTC'")
-        cursor = connection.execute(staging_sql("moka", model))
-        names = [column[0] for column in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    return rows_in(data, staging_sql("moka", model))
 
 
 # What lands and what staging makes of it

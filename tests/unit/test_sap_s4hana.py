@@ -48,7 +48,7 @@ from ingestion.vendors.sap_s4hana import CONNECTOR
 from ingestion.vendors.sap_s4hana.journals import MAX_LINES, SapJournals
 from ingestion.vendors.sap_s4hana.sandbox import SANDBOX
 from ingestion.vendors.sap_s4hana.transport import ODataPaginator, opened
-from tests.staging import staging_sql
+from tests.staging import rows_in, staging_sql
 
 pytestmark = pytest.mark.xdist_group("sap-s4hana")  # one night for all that only look at it
 VENDOR = "sap-s4hana"
@@ -157,16 +157,8 @@ def sync(running: RunningSandboxes, data: Path, *streams: str, run: int = 1) -> 
     return {result.stream: result for result in results}
 
 
-def rows(data: Path, sql: str) -> list[dict[str, Any]]:
-    with duckdb.connect(str(data / "warehouse.duckdb")) as connection:
-        connection.execute("set timezone = 'UTC'")
-        cursor = connection.execute(sql)
-        names = [column[0] for column in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-
-
 def raw(data: Path, table: str) -> list[dict[str, Any]]:
-    return rows(data, f"select * from raw_sap_s4hana.{table}")
+    return rows_in(data, f"select * from raw_sap_s4hana.{table}")
 
 
 def staged(data: Path, model: str, target_accounts: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
@@ -184,7 +176,7 @@ def staged(data: Path, model: str, target_accounts: Mapping[str, str] | None = N
         )
         for ours, theirs in (target_accounts or {}).items():
             connection.execute("insert into raw_c4.target_accounts values (?, ?, ?)", [ACCOUNT, ours, theirs])
-    return rows(data, staging_sql("sap_s4hana", model))
+    return rows_in(data, staging_sql("sap_s4hana", model))
 
 
 def line(number: int, account: str, amount: Decimal | str | int, memo: str = "Sales") -> JournalLine:

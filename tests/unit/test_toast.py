@@ -34,7 +34,7 @@ from ingestion.sandbox.menu import COMPS
 from ingestion.sandbox.server import Request, Response, RunningSandboxes, serve
 from ingestion.vendors.toast import CONNECTOR
 from ingestion.vendors.toast.sandbox import SANDBOX
-from tests.staging import staging_sql
+from tests.staging import rows_in, staging_sql
 from tests.stand import Stand
 
 pytestmark = pytest.mark.xdist_group("toast")  # one night for all that only look at it
@@ -94,11 +94,7 @@ def client(running: RunningSandboxes, **credentials: str) -> ApiClient:
 
 
 def staged(data: Path, model: str) -> list[dict[str, Any]]:
-    with duckdb.connect(str(data / "warehouse.duckdb")) as connection:
-        connection.execute("set timezone = 'UTC'")
-        cursor = connection.execute(staging_sql("toast", model))
-        names = [column[0] for column in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    return rows_in(data, staging_sql("toast", model))
 
 
 # What lands and what staging makes of it

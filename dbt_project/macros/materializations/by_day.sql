@@ -40,12 +40,12 @@
     {{ 'analyze ' ~ touched_table() if target.type == 'postgres' }}
   {%- endcall -%}
   {%- set days = run_query('select count(*) from ' ~ touched_table()).columns[0].values()[0] -%}
-  {%- if reads_staging() -%}
-    {%- call statement('from') -%}
-      {{ read_from('select min(c4_seq) from ' ~ ref('int_sales__checks') ~ ' as c where ' ~ touched('c')) }}
-    {%- endcall -%}
-  {%- endif -%}
   {%- if whole or days -%}
+    {%- if reads_staging() -%}
+      {%- call statement('from') -%}
+        {{ read_from('select min(c4_seq) from ' ~ ref('int_sales__checks') ~ ' as c where ' ~ touched('c')) }}
+      {%- endcall -%}
+    {%- endif -%}
     {%- call statement('main') -%}
       {{ by_day_sql(relation, present, sql, whole) }}
     {%- endcall -%}

@@ -222,12 +222,7 @@ class PostgresWarehouse:
                 if cursor.fetchone() == (True,):  # asked, because `if not exists` waits for writers all the same
                     indexed = sql.Identifier(dataset, name), sql.Identifier(index)
                     cursor.execute(sql.SQL("create index {1} on {0} (c4_seq)").format(*indexed))
-        self._analyze(dataset, tables)
-
-    def _analyze(self, dataset: str, tables: Sequence[str]) -> None:
-        with closing(self._open()) as raw, raw, raw.cursor() as cursor:
-            for name in tables:
-                cursor.execute(sql.SQL("analyze {}").format(sql.Identifier(dataset, name)))
+            _analyze(cursor, dataset, tables)
 
     # Publishing
 
@@ -291,7 +286,8 @@ class PostgresWarehouse:
                 if told is not None:
                     cursor.execute(sql.SQL("comment on table {old} is %s").format(**names), [told.comment])
             self._let_read(cursor)
-        self._analyze(PUBLISHED, sorted(marts))
+        with closing(self._open()) as raw, raw, raw.cursor() as cursor:
+            _analyze(cursor, PUBLISHED, sorted(marts))
         return len(marts)
 
     def _let_read(self, cursor: psycopg2.extensions.cursor) -> None:
@@ -356,6 +352,11 @@ def _built(cursor: psycopg2.extensions.cursor, schema: str) -> dict[str, Built]:
     """What the facts of a schema that are built by outlet-day tell."""
     cursor.execute(COMMENTS, [schema])
     return {name: told for name, comment in cursor.fetchall() if (told := Built.told(comment)) is not None}
+
+
+def _analyze(cursor: psycopg2.extensions.cursor, schema: str, tables: Sequence[str]) -> None:
+    for name in tables:
+        cursor.execute(sql.SQL("analyze {}").format(sql.Identifier(schema, name)))
 
 
 def _columns(cursor: psycopg2.extensions.cursor, schema: str) -> dict[str, list[tuple[str, str]]]:

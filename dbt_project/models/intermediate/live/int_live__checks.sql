@@ -1,10 +1,4 @@
-{{
-  config(
-    materialized='table',
-    tags=['live'],
-    pre_hook="{{ read_from('select min(live_since) from ' ~ source('raw_c4', 'group_settings')) }}"
-  )
-}}
+{{ config(materialized='table', tags=['live'], pre_hook="{{ read_live() }}") }}
 
 -- Checks as they are known now, from some days before the last night on, at their outlet and business date. Without an
 -- outlet are those that configuration does not know and those of stand-ins, which count in no live mart. The joins are

@@ -1,4 +1,4 @@
-{{ config(tags=['live'], pre_hook="{{ read_from('select min(live_since) from ' ~ source('raw_c4', 'group_settings')) }}") }}
+{{ config(tags=['live'], pre_hook="{{ read_live() }}") }}
 
 -- Sales as they are known now, from the day before the last night on. It reads staging and configuration only, so that it can be built
 -- alone within seconds, while the other marts show the last night. Amounts are the outlet's own: nothing is translated.
