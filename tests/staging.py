@@ -34,13 +34,21 @@ class Adapter:
         return getattr(MODULE, f"{self.engine}__{name}", None) or getattr(MODULE, f"default__{name}")
 
 
+class Source(str):
+    """A raw table in SQL, with what dbt tells of it."""
+
+    @property
+    def schema(self) -> str:
+        return self.partition(".")[0]
+
+
 @cache
 def staging_sql(slug: str, model: str, engine: str = "duckdb") -> str:
     """The model `stg_<slug>__<model>` as dbt compiles it, the models below it inlined."""
     prefix = f"stg_{slug}__"
     path = DBT / "models" / "staging" / slug / f"{prefix}{model}.sql"
     return JINJA.from_string(MACROS + path.read_text(encoding="utf-8")).render(
-        source=lambda *names: ".".join(names),
+        source=lambda *names: Source(".".join(names)),
         ref=lambda name: f"({staging_sql(slug, name.removeprefix(prefix), engine)})",
         var=lambda name, default: default,
         adapter=Adapter(engine),

@@ -3,29 +3,40 @@
   table. Staging reads checks through it. Without `read_from` that is every delivery.
 
   Lines and payments carry the delivery of their check (`c4_seq`), so the rows of some checks are among those from the
-  first delivery of any of them on, and a model of few and recent checks need not read all of history.
+  first delivery of any of them on, and a model of few and recent checks need not read all of history. A table that is
+  read so has `checks: root` or `checks: child` in the meta of its source, the root being the one that has a row of
+  every delivery.
 #}
 {% macro delivered(relation) -%}
-(select * from {{ relation }} where c4_seq >= {{ adapter.dispatch('first_delivery', 'c4')() }})
+(select * from {{ relation }} where c4_seq >= {{ adapter.dispatch('first_delivery', 'c4')(relation.schema) }})
 {%- endmacro %}
 
-{% macro duckdb__first_delivery() -%} coalesce(cast(getvariable('c4_first_delivery') as bigint), 0) {%- endmacro %}
+{% macro duckdb__first_delivery(dataset) -%}
+coalesce(cast(getvariable('c4_first_delivery_{{ dataset }}') as bigint), cast(getvariable('c4_first_delivery') as bigint), 0)
+{%- endmacro %}
 
-{% macro postgres__first_delivery() -%}
-cast(coalesce(nullif(current_setting('c4.first_delivery', true), ''), '0') as bigint)
+{% macro postgres__first_delivery(dataset) -%}
+cast(coalesce(
+  nullif(current_setting('c4.first_delivery_{{ dataset }}', true), ''),
+  nullif(current_setting('c4.first_delivery', true), ''),
+  '0'
+) as bigint)
 {%- endmacro %}
 
 
 {#
-  A statement after which this model alone reads staging from a delivery on: the result of `query`, null for all. It
-  holds for the transaction (Postgres) or the connection (DuckDB), of which dbt gives each model one of its own.
+  A statement after which this model alone reads staging from a delivery on, of all vendors or of the one of a raw
+  schema: the result of `query`, null for all. It holds for the transaction (Postgres) or the connection (DuckDB), of
+  which dbt gives each model one of its own.
 #}
-{% macro read_from(query) -%} {{ adapter.dispatch('read_from', 'c4')(query) }} {%- endmacro %}
+{% macro read_from(query, dataset=none) -%}
+{{ adapter.dispatch('read_from', 'c4')(query, 'first_delivery' ~ ('_' ~ dataset if dataset else '')) }}
+{%- endmacro %}
 
-{% macro duckdb__read_from(query) -%} set variable c4_first_delivery = ({{ query }}) {%- endmacro %}
+{% macro duckdb__read_from(query, name) -%} set variable c4_{{ name }} = ({{ query }}) {%- endmacro %}
 
-{% macro postgres__read_from(query) -%}
-select set_config('c4.first_delivery', coalesce(cast(({{ query }}) as varchar), ''), true)
+{% macro postgres__read_from(query, name) -%}
+select set_config('c4.{{ name }}', coalesce(cast(({{ query }}) as varchar), ''), true)
 {%- endmacro %}
 
 

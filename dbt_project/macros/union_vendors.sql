@@ -5,15 +5,12 @@
   A vendor feeds an entity by having the model `stg_<slug>__<entity>` with at least these columns; a missing column
   or a value that does not fit its type fails the build here, before it can reach a mart. Only what
   `optional_columns` names may be missing: it is null then.
+
+  With `dataset` each row begins with a column of that name: the raw schema of its vendor.
 #}
-{% macro union_vendors(entity) -%}
+{% macro union_vendors(entity, dataset=false) -%}
 {%- set columns = unified_columns(entity) -%}
-{%- set used = env_var('C4_VENDORS', '').split(',') -%}
-{%- set slugs = [] -%}
-{%- for slug, entities in var('vendors').items() if entity in entities and (used == [''] or slug in used) -%}
-  {%- do slugs.append(slug) -%}
-{%- endfor -%}
-{%- for slug in slugs %}
+{%- for slug in vendors_with(entity) %}
 {%- set relation = ref('stg_' ~ slug ~ '__' ~ entity) -%}
 {%- set absent = [] -%}
 {%- if execute and optional_columns(entity) -%}
@@ -23,6 +20,9 @@
   {%- endfor -%}
 {%- endif %}
 select
+  {%- if dataset %}
+  cast('raw_{{ slug }}' as varchar) as dataset,
+  {%- endif %}
   {%- for name, type in columns.items() %}
   cast({{ 'null' if name in absent else name }} as {{ type }}) as {{ name }}{{ "," if not loop.last }}
   {%- endfor %}
@@ -30,11 +30,25 @@ from {{ relation }}
 {{ "union all" if not loop.last }}
 {%- else %}
 select
+  {%- if dataset %}
+  cast(null as varchar) as dataset,
+  {%- endif %}
   {%- for name, type in columns.items() %}
   cast(null as {{ type }}) as {{ name }}{{ "," if not loop.last }}
   {%- endfor %}
 where 1 = 0
 {%- endfor %}
+{%- endmacro %}
+
+
+{# Names of the vendors that supply an entity and that the company uses. #}
+{% macro vendors_with(entity) -%}
+{%- set used = env_var('C4_VENDORS', '').split(',') -%}
+{%- set slugs = [] -%}
+{%- for slug, entities in var('vendors').items() if entity in entities and (used == [''] or slug in used) -%}
+  {%- do slugs.append(slug) -%}
+{%- endfor -%}
+{{ return(slugs) }}
 {%- endmacro %}
 
 

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.xdist_group("dbt")
 BY_DAY = "config.materialized:by_day int_sales__cash_counts transactions_c4"
 BEFORE = (  # what says of what a day is made, with the views that Postgres drops with a table below them
     "int_outlets__calendar int_outlets__windows int_mapping__codes int_mapping__product_costs int_mapping__accounts "
-    "int_sales__checks fct_punches int_outlets__day_versions"
+    "int_sales__staged_checks int_sales__checks fct_punches int_outlets__day_versions"
 )
 KEPT = (  # files and folders of the project that the facts are made of
     "outlets", "mapping", "sales", "unified", "hand", "int_labor__punches", "fct_punches", "journal_line_sources",

@@ -159,17 +159,21 @@
 
 {#- What a table's comment tells: `code`, `version` and `made`, or none. -#}
 {%- macro built_state(relation) -%}
-  {%- set comment = run_query(adapter.dispatch('comment_of', 'c4')(relation)).columns[0].values() -%}
-  {%- set words = (comment[0] or '').split() if comment else [] -%}
+  {%- set words = comment_of(relation).split() -%}
   {{ return({'code': words[1], 'version': words[2] | int, 'made': words[3]} if words | length == 4 and words[0] == 'c4' else none) }}
 {%- endmacro -%}
 
-{%- macro duckdb__comment_of(relation) -%}
+{%- macro comment_of(relation) -%}
+  {%- set found = run_query(adapter.dispatch('asks_comment', 'c4')(relation)).columns[0].values() -%}
+  {{ return(found[0] or '' if found else '') }}
+{%- endmacro -%}
+
+{%- macro duckdb__asks_comment(relation) -%}
   select comment from duckdb_tables()
   where database_name = current_database() and schema_name = '{{ relation.schema }}' and table_name = '{{ relation.identifier }}'
 {%- endmacro -%}
 
-{%- macro postgres__comment_of(relation) -%}
+{%- macro postgres__asks_comment(relation) -%}
   select obj_description(to_regclass('{{ relation }}'), 'pg_class')
 {%- endmacro -%}
 

@@ -14,27 +14,15 @@
 -- leaves and the days it enters. A day that is gone keeps its row, without a fingerprint. Never built anew: versions
 -- that began again would hide changes.
 -- Of an entity it has what those models read: a period that is locked, or a new approval limit, changes no fact.
-{%- set told = [] -%} {#- of a check, all but by which delivery it came -#}
+{%- set told = [] -%} {#- of a check, its lines and payments, all but by which delivery they came -#}
 {%- if execute -%}
   {%- for column in adapter.get_columns_in_relation(ref('int_sales__checks')) if column.name != 'c4_seq' -%}
     {%- do told.append('c.' ~ column.name) -%}
   {%- endfor -%}
 {%- endif %}
 {%- set entity_rules = ['e.tax_comps', 'e.service_charge_policy'] %}
-with lines as (
-    select integration_id, check_id, sum({{ row_hash('l') }}) as content
-    from {{ ref('int_unified__check_lines') }} as l
-    group by integration_id, check_id
-),
-
-payments as (
-    select integration_id, check_id, sum({{ row_hash('p') }}) as content
-    from {{ ref('int_unified__check_payments') }} as p
-    group by integration_id, check_id
-),
-
 -- Spans of dates with what configuration says about a vendor's codes and an entity's costs and accounts.
-configured as (
+with configured as (
     select 'vendor' as scope, vendor as name, valid_from, valid_to,
         {{ row_hash(['domain', 'source_code', 'canonical']) }} as content
     from {{ ref('int_mapping__codes') }}
@@ -67,18 +55,8 @@ settings as (
 ),
 
 checks as (
-    select
-        c.outlet_id,
-        c.business_date,
-        c.vendor,
-        sum({{ row_hash(told) }}) + sum(coalesce(l.content, 0)) + sum(coalesce(p.content, 0)) as content
+    select c.outlet_id, c.business_date, c.vendor, sum({{ row_hash(told) }}) as content
     from {{ ref('int_sales__checks') }} as c
-    left join lines as l
-        on l.integration_id = c.integration_id
-        and l.check_id = c.check_id
-    left join payments as p
-        on p.integration_id = c.integration_id
-        and p.check_id = c.check_id
     where c.outlet_id is not null
     group by c.outlet_id, c.business_date, c.vendor
 ),

@@ -24,12 +24,13 @@ with located as (
         {% endfor -%}
         c.bill_total,
         c.updated_at,
+        c.content,
         c.c4_seq,
         m.outlet_id,
         i.vendor,
         coalesce(i.stands_in, false) as stands_in,
         {{ utc_date('c.opened_at') }} as utc_date
-    from {{ ref('int_unified__checks') }} as c
+    from {{ ref('int_sales__staged_checks') }} as c
     left join {{ source('raw_c4', 'integrations') }} as i
         on i.integration_id = c.integration_id
     left join {{ source('raw_c4', 'integration_outlets') }} as m
@@ -108,6 +109,7 @@ select
     {{ translate('p.tip', 'd') }} as tip,
     {{ translate('p.rounding', 'd') }} as rounding,
     p.updated_at,
+    p.content,
     p.c4_seq
 from placed as p
 left join {{ ref('int_outlets__calendar') }} as d

@@ -1,0 +1,196 @@
+{#-
+    Rows of checks as staging tells them, kept from build to build: a build reads what was delivered since the last one,
+    and forgets the rows of deliveries that no longer count.
+
+    The model's query is a union over the vendors of `checks` with the columns `dataset` (a vendor's raw schema) and
+    `c4_seq`, over staging that reads through `delivered`. A table of deliveries beside it, `<model>__deliveries`, holds
+    what the last build saw: the last delivery of every run in each raw table of checks, and a hash of all else that
+    staging makes checks of: its own views and the vendor's lists (menus, tenders). So
+      - a run that is new, or whose records came in two parts, is read, and all that was delivered after it;
+      - a record that came again or that the vendor took back has left its delivery, and its rows go;
+      - another list or another view has the vendor's checks read whole, and so are those of a vendor whose raw tables
+        do not say which of them are checks (`checks` in the meta of a source).
+    Another query, a lost table or --full-refresh has everything made anew. All of it is one transaction, and rows are
+    taken away and added in one statement where others may write raw tables meanwhile.
+-#}
+{%- materialization by_delivery, default -%}
+  {%- set present = load_cached_relation(this) -%}
+  {%- set relation = this.incorporate(type='table') -%}
+  {%- set ledger = api.Relation.create(database=this.database, schema=this.schema, identifier=this.identifier ~ '__deliveries', type='table') -%}
+  {%- set known = load_cached_relation(ledger) -%}
+  {%- set code = local_md5(sql) -%}
+  {%- set whole = should_full_refresh() or present is none or known is none or comment_of(ledger) != code -%}
+  {%- set origins = origins_of_checks() -%}
+
+  {{ run_hooks(pre_hooks) }}
+  {%- call statement('found') -%}
+    create temporary table deliveries__found as {{ deliveries_found(origins) }}
+  {%- endcall -%}
+  {%- set first = {} if whole else first_deliveries(ledger, origins) -%}
+  {%- for dataset, delivery in first.items() -%}
+    {%- call statement('from_' ~ dataset) -%} {{ read_from('select ' ~ delivery, dataset) }} {%- endcall -%}
+  {%- endfor -%}
+  {%- call statement('main') -%}
+    {%- if whole %}
+      {{ 'drop ' ~ present.type ~ ' if exists ' ~ present ~ ' cascade;' if present is not none }}
+      {{ create_table_as(false, relation, sql) }}
+    {%- else %}
+      {{ adapter.dispatch('replace_deliveries', 'c4')(relation, sql, origins, first) }}
+    {%- endif %}
+  {%- endcall -%}
+  {%- call statement('tell') -%}
+    drop table if exists {{ ledger }};
+    create table {{ ledger }} as select * from deliveries__found;
+    comment on table {{ ledger }} is '{{ code }}';
+    drop table deliveries__found;
+  {%- endcall -%}
+  {{ run_hooks(post_hooks) }}
+  {{ adapter.commit() }}
+  {{ return({'relations': [relation]}) }}
+{%- endmaterialization -%}
+
+
+{#-
+    What each vendor's checks are made of: dataset -> `root` (a relation or none), `delivered` (raw tables of checks),
+    `lists` (other raw tables), `views` (models of staging).
+-#}
+{%- macro origins_of_checks() -%}
+  {%- set origins = {} -%}
+  {%- for slug in vendors_with('checks') -%}
+    {%- set found = namespace(root=none, delivered=[], lists=[], views=[], left=[]) -%}
+    {%- for entity in ['checks', 'check_lines', 'check_payments'] -%}
+      {%- do found.left.append('model.' ~ project_name ~ '.stg_' ~ slug ~ '__' ~ entity) -%}
+    {%- endfor -%}
+    {%- for _ in graph.nodes if found.left -%} {#- no more steps than there are models -#}
+      {%- for id in found.left if id not in found.views -%} {%- do found.views.append(id) -%} {%- endfor -%}
+      {%- set parents = [] -%}
+      {%- for id in found.left -%} {%- do parents.extend(graph.nodes[id].depends_on.nodes) -%} {%- endfor -%}
+      {%- set found.left = parents | select('in', graph.nodes) | unique | list -%}
+    {%- endfor -%}
+    {%- set read = [] -%}
+    {%- for id in found.views -%} {%- do read.extend(graph.nodes[id].depends_on.nodes) -%} {%- endfor -%}
+    {%- for id in read | select('in', graph.sources) | unique | sort -%}
+      {%- set node = graph.sources[id] -%}
+      {%- set table = api.Relation.create(database=node.database, schema=node.schema, identifier=node.identifier) -%}
+      {%- set kind = (node.config.meta or node.meta).get('checks') -%}
+      {%- if kind == 'root' -%} {%- set found.root = table -%} {%- endif -%}
+      {%- do (found.delivered if kind in ['root', 'child'] else found.lists).append(table) -%}
+    {%- endfor -%}
+    {%- do origins.update({'raw_' ~ slug: found}) -%}
+  {%- endfor -%}
+  {{ return(origins) }}
+{%- endmacro -%}
+
+
+{#- What there is to read of each vendor: dataset, name, run, content; of a run its last delivery, else run -1 and a hash. -#}
+{%- macro deliveries_found(origins) -%}
+    select cast(dataset as varchar) as dataset, cast(name as varchar) as name, cast(run as bigint) as run, cast(content as decimal(38, 0)) as content
+    from (
+      select null as dataset, null as name, 0 as run, 0 as content where 1 = 0
+  {%- for dataset, origin in origins.items() -%}
+    {%- for table in origin.delivered %}
+      union all
+      select '{{ dataset }}', '{{ table.identifier }}', run, last from ({{ adapter.dispatch('last_of_runs', 'c4')(table) }}) as runs
+    {%- endfor %}
+    {%- for table in origin.lists %}
+      union all
+      select '{{ dataset }}', '{{ table.identifier }}', -1, coalesce(sum({{ row_hash(columns_told(table)) }}), 0) from {{ table }}
+    {%- endfor %}
+      union all
+      select '{{ dataset }}', 'staging', -1, {{ row_hash(["cast('" ~ definitions_of(origin.views) ~ "' as varchar)"]) }}
+  {%- endfor %}
+    ) as found
+{%- endmacro -%}
+
+{%- macro duckdb__last_of_runs(table) -%}
+    select c4_seq // {{ deliveries_of_a_run() }} as run, max(c4_seq) as last from {{ table }} group by 1
+{%- endmacro -%}
+
+{#- From run to run backwards by the index on deliveries; the table itself is not read. -#}
+{%- macro postgres__last_of_runs(table) -%}
+    with recursive lasts (last) as (
+      select max(c4_seq) from {{ table }}
+      union all
+      select (select max(c4_seq) from {{ table }} where c4_seq < lasts.last / {{ deliveries_of_a_run() }} * {{ deliveries_of_a_run() }})
+      from lasts
+      where lasts.last is not null
+    )
+    select last / {{ deliveries_of_a_run() }} as run, last from lasts where last is not null
+{%- endmacro -%}
+
+{#- Deliveries are numbered by run and record: SEQ_PER_RUN of ingestion/core/load.py. -#}
+{%- macro deliveries_of_a_run() -%} 10000000000 {%- endmacro -%}
+
+{#- The columns of a list but for those that a delivery of the same content changes. -#}
+{%- macro columns_told(table) -%}
+  {%- set names = [] -%}
+  {%- for column in adapter.get_columns_in_relation(table) if column.name[:3] != 'c4_' and column.name[:5] != '_dlt_' -%}
+    {%- do names.append(adapter.quote(column.name)) -%}
+  {%- endfor -%}
+  {{ return(names) }}
+{%- endmacro -%}
+
+{%- macro definitions_of(views) -%}
+  {%- set names = [] -%}
+  {%- for id in views -%} {%- do names.append("('" ~ graph.nodes[id].schema ~ "', '" ~ graph.nodes[id].alias ~ "')") -%} {%- endfor -%}
+  {{ return(local_md5(run_query(adapter.dispatch('definitions', 'c4')(names | join(', '))).columns[0].values() | join('\n'))) }}
+{%- endmacro -%}
+
+{%- macro duckdb__definitions(names) -%}
+    select sql from duckdb_views()
+    where database_name = current_database() and (schema_name, view_name) in ({{ names }})
+    order by view_name
+{%- endmacro -%}
+
+{%- macro postgres__definitions(names) -%}
+    select definition from pg_views where (schemaname, viewname) in ({{ names }}) order by viewname
+{%- endmacro -%}
+
+
+{#- From which delivery on each vendor is read again: dataset -> delivery; where nothing is new, one above all. -#}
+{%- macro first_deliveries(ledger, origins) -%}
+  {%- set first = {} -%}
+  {%- set query -%}
+    select
+      f.dataset,
+      case
+        when max(case when f.run < 0 and f.content is distinct from k.content then 1 else 0 end) = 1 then 0
+        else min(case when f.run >= 0 and (k.content is null or f.content > k.content) then f.run * {{ deliveries_of_a_run() }} end)
+      end
+    from deliveries__found as f
+    left join {{ ledger }} as k on k.dataset = f.dataset and k.name = f.name and k.run = f.run
+    group by f.dataset
+  {%- endset -%}
+  {%- for dataset, delivery in run_query(query).rows -%}
+    {%- set rootless = origins[dataset].root is none -%}
+    {%- do first.update({dataset: 0 if rootless else 9223372036854775807 if delivery is none else delivery | int}) -%}
+  {%- endfor -%}
+  {{ return(first) }}
+{%- endmacro -%}
+
+
+{#- The kept rows of a vendor that do not count any longer, or that are read again. -#}
+{%- macro gone(origin, dataset, delivery) -%}
+  kept.dataset = '{{ dataset }}'
+  {%- if delivery > 0 %}
+  and not exists (select 1 from {{ origin.root }} as r where r.c4_seq = kept.c4_seq and r.c4_seq < {{ delivery }})
+  {%- endif -%}
+{%- endmacro -%}
+
+{%- macro duckdb__replace_deliveries(relation, sql, origins, first) -%}
+  {%- for dataset, delivery in first.items() %}
+    delete from {{ relation }} as kept where {{ gone(origins[dataset], dataset, delivery) }};
+  {%- endfor %}
+    insert into {{ relation }} by name select * from ({{ sql }});
+{%- endmacro -%}
+
+{%- macro postgres__replace_deliveries(relation, sql, origins, first) -%}
+  {%- set columns = adapter.get_columns_in_relation(relation) | map(attribute='quoted') | join(', ') %}
+    with
+  {%- for dataset, delivery in first.items() %}
+    gone_{{ dataset }} as (
+      delete from {{ relation }} as kept where {{ gone(origins[dataset], dataset, delivery) }}
+    ){{ ',' if not loop.last }}
+  {%- endfor %}
+    insert into {{ relation }} ({{ columns }}) select {{ columns }} from ({{ sql }}) as told
+{%- endmacro -%}

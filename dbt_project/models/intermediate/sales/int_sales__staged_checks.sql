@@ -1,0 +1,37 @@
+{{ config(materialized='by_delivery') }}
+
+-- Checks as staging tells them, kept from build to build, because what was delivered long ago is the greatest part of
+-- all. `content` stands for a check's lines and payments, which are not kept; a line or payment that a check has twice
+-- is counted.
+with lines as (
+    select
+        integration_id,
+        check_id,
+        sum({{ row_hash('l') }}) as content,
+        count(*) - count(distinct line_id) as doubled
+    from {{ ref('int_unified__check_lines') }} as l
+    group by integration_id, check_id
+),
+
+payments as (
+    select
+        integration_id,
+        check_id,
+        sum({{ row_hash('p') }}) as content,
+        count(*) - count(distinct payment_id) as doubled
+    from {{ ref('int_unified__check_payments') }} as p
+    group by integration_id, check_id
+)
+
+select
+    c.*,
+    coalesce(l.content, 0) + coalesce(p.content, 0) as content,
+    coalesce(l.doubled, 0) as doubled_lines,
+    coalesce(p.doubled, 0) as doubled_payments
+from ({{ union_vendors('checks', dataset=true) }}) as c
+left join lines as l
+    on l.integration_id = c.integration_id
+    and l.check_id = c.check_id
+left join payments as p
+    on p.integration_id = c.integration_id
+    and p.check_id = c.check_id
