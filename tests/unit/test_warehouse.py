@@ -364,6 +364,49 @@ def test_a_mart_published_alone_leaves_the_others_as_they_were(engine: str, tmp_
     assert shown() == {"live_sales": 2, "sales_daily": 2}
 
 
+def test_a_view_of_marts_is_a_view_of_the_published_ones(engine: str, tmp_path: Path) -> None:
+    """Catches: a view that is copied whole each night, that shows what is not published yet, or that an upgrade leaves
+    behind; one that gives readers what is not published at all.
+    """
+    settings = Settings.load(tmp_path, AS_OF)
+
+    def write(*statements: str) -> None:
+        with warehouse.connect(settings, read_only=False) as connection:
+            for statement in statements:
+                connection.execute(statement)
+
+    def shown() -> tuple[set[str], list[tuple[int, ...]]]:
+        with warehouse.published(settings) as marts:
+            assert marts is not None
+            kinds = marts.execute(
+                "select table_name from information_schema.tables "
+                f"where table_schema = '{'marts' if settings.is_duckdb else 'published'}' and table_type = 'VIEW'"
+            )
+            views = {name for (name,) in kinds.fetchall()}
+            return views, [marts.execute(f"select n from {name}").fetchone() for name in ("feed", "loose")]
+
+    write("create schema raw_shop", "create table raw_shop.counter as select 1 as n", "create schema marts")
+    write("create table marts.fct as select 1 as n", "create view marts.feed as select f.n from marts.fct as f")
+    write("create view marts.loose as select n from raw_shop.counter")
+    warehouse.publish(settings)
+    assert shown() == ({"feed"}, [(1,), (1,)])
+    write("update marts.fct set n = 2", "update raw_shop.counter set n = 2")
+    assert shown() == ({"feed"}, [(1,), (1,)])
+    warehouse.publish(settings)
+    assert shown() == ({"feed"}, [(2,), (2,)])
+
+    write("drop view marts.feed", "drop table marts.fct", "create table marts.fct as select 'x' as more, 3 as n")
+    write("create view marts.feed as select f.n + 1 as n from marts.fct as f")
+    warehouse.publish(settings)
+    assert shown() == ({"feed"}, [(4,), (2,)])
+    write("drop view marts.feed", "create table marts.feed as select 5 as n")
+    warehouse.publish(settings)
+    assert shown() == (set(), [(5,), (2,)])
+    write("drop table marts.feed", "create view marts.feed as select n from marts.fct")
+    warehouse.publish(settings)
+    assert shown() == ({"feed"}, [(3,), (2,)])
+
+
 def test_of_a_fact_that_is_built_by_day_the_days_built_since_are_published(engine: str, tmp_path: Path) -> None:
     """Catches: history copied every night; a day published half, late or twice; a fact that was made anew of which only
     some days are shown; a mart that is gone and still shown.

@@ -49,6 +49,11 @@
     {%- call statement('main') -%}
       {{ by_day_sql(relation, present, sql, whole) }}
     {%- endcall -%}
+    {%- if target.type == 'postgres' -%}
+      {%- for told in ([relation] if whole else touched_partitions(relation)) -%}
+        {%- call statement('analyze') -%} analyze {{ told }} {%- endcall -%}
+      {%- endfor -%}
+    {%- endif -%}
   {%- else -%}
     {%- call noop_statement('main', 'NOTHING TOUCHED') -%} {%- endcall -%}
   {%- endif -%}
@@ -136,6 +141,22 @@
     create table if not exists partitions."{{ relation.schema }}_{{ relation.identifier }}_{{ first.strftime('%Y_%m') }}"
     partition of {{ relation }} for values from ('{{ first }}') to ('{{ next }}');
   {%- endfor %}
+{%- endmacro -%}
+
+
+{#- The partitions with rows of `touched_table`, of which the planner is to be told; the table itself where one is new. -#}
+{%- macro touched_partitions(relation) -%}
+  {%- set query -%}
+    select relname, reltuples < 0 from pg_class
+    where relnamespace = 'partitions'::regnamespace and relname in (
+      select '{{ relation.schema }}_{{ relation.identifier }}_' || to_char(business_date, 'YYYY_MM') from {{ touched_table() }}
+    )
+  {%- endset -%}
+  {%- set found = [] -%}
+  {%- for name, is_new in run_query(query).rows -%}
+    {%- do found.append(relation if is_new else 'partitions."' ~ name ~ '"') -%}
+  {%- endfor -%}
+  {{ return([relation] if relation in found else found) }}
 {%- endmacro -%}
 
 

@@ -92,7 +92,7 @@ class DuckWarehouse:
         """A reader that has the old file open keeps reading it undisturbed; the next open sees the new one.
 
         The new file begins as a copy of the old one. Of facts that are built by outlet-day only those days are copied
-        that were built since; every other mart is.
+        that were built since; every other mart is, but for views of marts, which are views there too.
         """
         target = self.settings.published_path
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -105,10 +105,15 @@ class DuckWarehouse:
                 connection.execute(f"create schema if not exists {MARTS}")
                 marts, present = _marts(connection, catalog), _marts(connection)
                 names = [name for name in marts if not only or name in only]
-                for name in () if only else present.keys() - marts.keys():
-                    connection.execute(f'drop table {MARTS}."{name}"')
-                for name in names:
-                    _publish(connection, catalog, name, marts[name], present.get(name))
+                views, shown = _views(connection, catalog), _views(connection)
+                gone = set() if only else present.keys() - marts.keys()
+                for name in gone | {name for name in names if name in present and (name in views) != (name in shown)}:
+                    connection.execute(f'drop {"view" if name in shown else "table"} {MARTS}."{name}"')
+                for name in sorted(names, key=lambda name: name in views):  # views are of tables
+                    if name in views:
+                        _show(connection, catalog, name, views[name])
+                    else:
+                        _publish(connection, catalog, name, marts[name], present.get(name))
             finally:
                 connection.close()
             os.replace(fresh, target)
@@ -162,6 +167,25 @@ def _marts(connection: duckdb.DuckDBPyConnection, catalog: str | None = None) ->
         [catalog, MARTS],
     )
     return {name: Built.told(comment) for name, comment in found.fetchall()}
+
+
+def _views(connection: duckdb.DuckDBPyConnection, catalog: str | None = None) -> dict[str, str]:
+    """The marts that are views: name -> the statement that makes it."""
+    found = connection.execute(
+        "select view_name, sql from duckdb_views() "
+        "where database_name = coalesce(?, current_database()) and schema_name = ?",
+        [catalog, MARTS],
+    )
+    return dict(found.fetchall())
+
+
+def _show(connection: duckdb.DuckDBPyConnection, catalog: str, name: str, statement: str) -> None:
+    """Publish a view as the same view of the published marts, or as a table where it reads what is not published."""
+    connection.execute(f'drop view if exists {MARTS}."{name}"')
+    try:
+        connection.execute(statement)
+    except duckdb.CatalogException:
+        _publish(connection, catalog, name, None, None)
 
 
 def _publish(

@@ -32,36 +32,14 @@ from sqlalchemy.exc import ArgumentError
 from ingestion.core import pg_tools
 from ingestion.core.config import ConfigError
 from ingestion.core.settings import Settings
-from ingestion.core.warehouse import engine
-from ingestion.core.warehouse.engine import DAYS, LEDGER, MARTS, Built, Connection, WarehouseBusyError
+from ingestion.core.warehouse import engine, publishing
+from ingestion.core.warehouse.engine import Connection, WarehouseBusyError
+from ingestion.core.warehouse.publishing import PUBLISHED
 from ingestion.core.warehouse.types import sql_type
 
-PUBLISHED = "published"
 WAREHOUSE_LOCK = 0xC4  # advisory lock classes; the second key is 0, or the hash of a dataset's name
 DATASET_LOCK = 0xC5
 CONNECT_SECONDS = 15
-COLUMNS = """
-    select c.relname, a.attname, format_type(a.atttypid, a.atttypmod)
-    from pg_class as c
-    inner join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-    where c.relnamespace = to_regnamespace(%s) and c.relkind in ('r', 'p', 'v', 'm')
-    order by c.relname, a.attnum
-"""
-COMMENTS = """
-    select relname, obj_description(oid, 'pg_class') from pg_class
-    where relnamespace = to_regnamespace(%s) and relkind in ('r', 'p')
-"""
-PARTITIONS = "partitions"  # the schema in which the months of partitioned tables lie; nobody needs to name them
-PARTITIONED = "select relname from pg_class where relnamespace = to_regnamespace(%s) and relkind = 'p'"
-MONTHS = """
-    select right(c.relname, 7), pg_get_expr(c.relpartbound, c.oid)
-    from pg_inherits as i
-    inner join pg_class as c on c.oid = i.inhrelid
-    where i.inhparent = to_regclass(%s)
-    order by 1
-"""
-INDEXED = ["outlet_id", "business_date"]  # what readers of a mart ask by, where it has both
-
 log = logging.getLogger(__name__)
 
 
@@ -195,7 +173,7 @@ class PostgresWarehouse:
         """A table keeps its place, because views depend on it; only new columns make it anew."""
         with self.write_lock(), closing(self._open()) as raw, raw, raw.cursor() as cursor:
             cursor.execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(dataset)))
-            present = _columns(cursor, dataset)
+            present = publishing.columns(cursor, dataset)
             for name, table in tables.items():
                 target = sql.Identifier(dataset, name)
                 body = sql.SQL(", ").join(
@@ -222,7 +200,7 @@ class PostgresWarehouse:
                 if cursor.fetchone() == (True,):  # asked, because `if not exists` waits for writers all the same
                     indexed = sql.Identifier(dataset, name), sql.Identifier(index)
                     cursor.execute(sql.SQL("create index {1} on {0} (c4_seq)").format(*indexed))
-            _analyze(cursor, dataset, tables)
+            publishing.analyze(cursor, [(dataset, name) for name in tables])
 
     # Publishing
 
@@ -232,90 +210,15 @@ class PostgresWarehouse:
         Only rows that differ are written, and of facts that are built by outlet-day those of the days that were built
         since. The tables stay where they are, so readers in any isolation level see all of the old night or all of the
         new one, wait for nothing, and views over the tables survive. Whole rows are compared, which is exact because
-        every mart has a unique key. A mart whose columns changed is made anew.
+        every such mart has a unique key. A mart whose columns changed is made anew.
         """
-        with self.write_lock(), closing(self._open()) as raw, raw, raw.cursor() as cursor:
-            cursor.execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(PUBLISHED)))
-            marts, present = _columns(cursor, MARTS), _columns(cursor, PUBLISHED)
-            built, published = _built(cursor, MARTS), _built(cursor, PUBLISHED)
-            if only:
-                marts = {name: columns for name, columns in marts.items() if name in only}
-            for name in () if only else present.keys() - marts.keys():
-                cursor.execute(sql.SQL("drop table {} cascade").format(sql.Identifier(PUBLISHED, name)))
-            by_month = _names(cursor, PARTITIONED, MARTS)
-            moved = by_month ^ _names(cursor, PARTITIONED, PUBLISHED)  # a table becomes partitioned, or no longer is
-            same = {name for name in marts if present.get(name) == marts[name] and name not in moved}
-            # those that need the stronger lock come last, so that they hold it shortly
-            for name in sorted(marts, key=lambda name: (name not in same, name)):
-                names: dict[str, sql.Composable] = {
-                    "new": sql.Identifier(MARTS, name),
-                    "old": sql.Identifier(PUBLISHED, name),
-                }
-                told = built.get(name)
-                if name in same:
-                    if name in by_month:
-                        _make_partitions(cursor, name)
-                    since = told.since(published.get(name)) if told is not None else None
-                    if since is None:
-                        statements = (
-                            "delete from {old} as old where not exists (select from {new} as new where new = old)",
-                            "insert into {old} select * from {new} as new"
-                            " where not exists (select from {old} as old where old = new)",
-                        )
-                    else:
-                        names["days"] = sql.SQL(DAYS.format(LEDGER, since))
-                        statements = (
-                            "delete from {old} where {days}",
-                            "insert into {old} select * from {new} where {days}",
-                        )
-                    for statement in statements:
-                        cursor.execute(sql.SQL(statement).format(**names))
-                else:
-                    partitioned = " partition by range (business_date)" if name in by_month else ""
-                    for statement in (
-                        "drop table if exists {old} cascade",
-                        "create table {old} (like {new})" + partitioned,
-                    ):
-                        cursor.execute(sql.SQL(statement).format(**names))
-                    if name in by_month:
-                        _make_partitions(cursor, name)
-                    cursor.execute(sql.SQL("insert into {old} select * from {new}").format(**names))
-                    if set(INDEXED) <= {column for column, _ in marts[name]}:
-                        columns = sql.SQL(", ").join(map(sql.Identifier, INDEXED))
-                        cursor.execute(sql.SQL("create index on {old} ({columns})").format(columns=columns, **names))
-                if told is not None:
-                    cursor.execute(sql.SQL("comment on table {old} is %s").format(**names), [told.comment])
-            self._let_read(cursor)
-        with closing(self._open()) as raw, raw, raw.cursor() as cursor:
-            _analyze(cursor, PUBLISHED, sorted(marts))
-        return len(marts)
-
-    def _let_read(self, cursor: psycopg2.extensions.cursor) -> None:
-        """The reader role, made if it is missing, may read the published tables and nothing else."""
-        role = self.settings.reader_role
-        cursor.execute("select 1 from pg_roles where rolname = %s", [role])
-        if cursor.fetchone() is None:
-            cursor.execute("savepoint role")
-            try:
-                cursor.execute(sql.SQL("create role {} nologin").format(sql.Identifier(role)))
-            except errors.InsufficientPrivilege:
-                cursor.execute("rollback to savepoint role")
-                log.warning('nobody can read the published marts yet: let an administrator run create role "%s"', role)
-                return
-            except (errors.DuplicateObject, errors.UniqueViolation):  # another database's night was faster
-                cursor.execute("rollback to savepoint role")
-        names = {"role": sql.Identifier(role), "schema": sql.Identifier(PUBLISHED)}
-        cursor.execute("select has_schema_privilege(%s, %s, 'usage')", [role, PUBLISHED])
-        if cursor.fetchone() != (True,):
-            cursor.execute(sql.SQL("grant usage on schema {schema} to {role}").format(**names))
-        cursor.execute(
-            "select relname from pg_class where relnamespace = to_regnamespace(%s) and relkind in ('r', 'p') "
-            "and not has_table_privilege(%s, oid, 'select')",
-            [PUBLISHED, role],
-        )
-        for (name,) in cursor.fetchall():
-            table = sql.Identifier(PUBLISHED, name)
-            cursor.execute(sql.SQL("grant select on {table} to {role}").format(table=table, **names))
+        with self.write_lock():
+            with closing(self._open()) as raw, raw, raw.cursor() as cursor:
+                marts, written = publishing.publish(cursor, only)
+                publishing.let_read(cursor, self.settings.reader_role)
+            with closing(self._open()) as raw, raw, raw.cursor() as cursor:
+                publishing.analyze(cursor, written)
+        return marts
 
     @contextmanager
     def published(self) -> Iterator[Connection | None]:
@@ -332,37 +235,3 @@ class PostgresWarehouse:
 
     def restore(self, source: Path) -> None:
         pg_tools.restore(self._url.render_as_string(hide_password=False), source)
-
-
-def _make_partitions(cursor: psycopg2.extensions.cursor, mart: str) -> None:
-    """The months of the mart as partitions of the published table."""
-    cursor.execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(PARTITIONS)))
-    cursor.execute(MONTHS, [f'{MARTS}."{mart}"'])
-    for month, bounds in cursor.fetchall():
-        names = [sql.Identifier(PARTITIONS, f"{PUBLISHED}_{mart}_{month}"), sql.Identifier(PUBLISHED, mart)]
-        cursor.execute(sql.SQL("create table if not exists {} partition of {} " + bounds).format(*names))
-
-
-def _names(cursor: psycopg2.extensions.cursor, query: str, *parameters: str) -> set[str]:
-    cursor.execute(query, parameters)
-    return {name for (name,) in cursor.fetchall()}
-
-
-def _built(cursor: psycopg2.extensions.cursor, schema: str) -> dict[str, Built]:
-    """What the facts of a schema that are built by outlet-day tell."""
-    cursor.execute(COMMENTS, [schema])
-    return {name: told for name, comment in cursor.fetchall() if (told := Built.told(comment)) is not None}
-
-
-def _analyze(cursor: psycopg2.extensions.cursor, schema: str, tables: Sequence[str]) -> None:
-    for name in tables:
-        cursor.execute(sql.SQL("analyze {}").format(sql.Identifier(schema, name)))
-
-
-def _columns(cursor: psycopg2.extensions.cursor, schema: str) -> dict[str, list[tuple[str, str]]]:
-    """The tables of a schema: name -> (column, type) in order."""
-    cursor.execute(COLUMNS, [schema])
-    found: dict[str, list[tuple[str, str]]] = {}
-    for table, column, kind in cursor.fetchall():
-        found.setdefault(table, []).append((column, kind))
-    return found

@@ -7,4 +7,4 @@ select
     line_items,
     payment_method,
     total_amount
-from {{ ref('int_sales__transactions') }}
+from {{ ref('fct_transactions') }}

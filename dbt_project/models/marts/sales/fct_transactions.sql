@@ -1,6 +1,6 @@
 {{ config(materialized='by_day') }}
 
--- The published transaction feed with the outlet-day of each transaction.
+-- The transactions of the published feed, each with its outlet-day. A check without lines that count is none.
 with items as (
     select
         integration_id,
