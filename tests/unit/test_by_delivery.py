@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pytest
 import yaml
 
 from assets import dbt
 from ingestion.core import warehouse
-from ingestion.core.load import SEQ_PER_RUN
+from ingestion.core.load import SEQ_PER_RUN, raw_schema
+from ingestion.core.registry import connectors
 from ingestion.core.settings import PROJECT_ROOT, Settings
 from tests.unit.test_dbt_project import unified_columns
 
@@ -25,13 +29,15 @@ PROJECT = PROJECT_ROOT / "dbt_project"
 KEPT = "intermediate.int_sales__staged_checks"
 MODELS = ("sales/int_sales__staged_checks", "unified/int_unified__check_lines", "unified/int_unified__check_payments")
 RAW = {  # a till's tables; lists are read plainly, the others as deliveries
-    "receipts": ("root", "check_id varchar, sold_at timestamp with time zone, amount decimal(18, 4)"),
-    "items": ("child", "check_id varchar, line_id varchar, product varchar, amount decimal(18, 4)"),
-    "tenders": ("child", "check_id varchar, payment_id varchar, tender varchar, amount decimal(18, 4)"),
-    "products": (None, "product varchar, category varchar"),
+    "receipts": ({"checks": "root"}, "check_id varchar, sold_at timestamp with time zone, amount decimal(18, 4)"),
+    "items": ({"checks": "child"}, "check_id varchar, line_id varchar, product varchar, amount decimal(18, 4)"),
+    "tenders": ({"checks": "child"}, "check_id varchar, payment_id varchar, tender varchar, amount decimal(18, 4)"),
+    "products": ({"checks_without": ["price"]}, "product varchar, category varchar, price decimal(18, 4)"),
 }
 SOURCE = {name: f"{{{{ source('raw_hand', '{name}') }}}}" for name in RAW}
-DELIVERED = {name: f"{{{{ delivered(source('raw_hand', '{name}')) }}}}" for name, (kind, _) in RAW.items() if kind}
+DELIVERED = {
+    name: f"{{{{ delivered(source('raw_hand', '{name}')) }}}}" for name, (meta, _) in RAW.items() if "checks" in meta
+}
 CHECK = {"integration_id": "r.integration_id", "check_id": "r.check_id"}
 STAGING = {  # entity -> its columns, and what they are read from
     "checks": (
@@ -72,7 +78,7 @@ class Till:
             path.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(PROJECT / "models" / "intermediate" / f"{model}.sql", path)
         self.write_staging()
-        tables = [{"name": name, "meta": {"checks": kind} if kind else {}} for name, (kind, _) in RAW.items()]
+        tables = [{"name": name, "config": {"meta": meta}} for name, (meta, _) in RAW.items()]
         sources = yaml.safe_dump({"version": 2, "sources": [{"name": "raw_hand", "tables": tables}]})
         (self.project / "models" / "staging" / "_sources.yml").write_text(sources)
 
@@ -142,7 +148,7 @@ def test_what_is_kept_is_what_staging_tells(tmp_path: Path, engine: str) -> None
     till.write_project()
     own = {name: f"integration_id varchar, c4_seq bigint, {columns}" for name, (_, columns) in RAW.items()}
     till.sql("create schema raw_hand", *(f"create table raw_hand.{name} ({columns})" for name, columns in own.items()))
-    till.sql("insert into raw_hand.products values ('till', 1, 'tea', 'drinks')")
+    till.sql("insert into raw_hand.products values ('till', 1, 'tea', 'drinks', 10)")
     for record, check_id in enumerate("abcd"):
         till.sell(1 + record // 2, record, check_id, 100)
         till.sell_parts(1 + record // 2, record, check_id, 100)
@@ -165,7 +171,7 @@ def test_what_is_kept_is_what_staging_tells(tmp_path: Path, engine: str) -> None
     assert till.build() == {*"ad"}
     assert {row["check_id"]: row["content"] for row in till.rows()}["e"] != without_parts == 0
 
-    till.sql("update raw_hand.products set c4_seq = 2")  # delivered again as it was
+    till.sql("update raw_hand.products set c4_seq = 2, price = 12")  # delivered again, with another price
     assert till.build() == {*"acdef"}
     before = till.rows()
     till.sql("update raw_hand.products set category = 'tea'")
@@ -182,22 +188,45 @@ def test_what_is_kept_is_what_staging_tells(tmp_path: Path, engine: str) -> None
 
 
 def test_deliveries_are_declared_as_staging_reads_them() -> None:
-    """Catches: a raw table of checks that is taken for a list, so that every night reads all of a vendor's history; a
-    list that is taken for deliveries, so that a change in it is not seen; runs cut elsewhere than the loader does.
+    """Catches: a raw table of checks that is taken for a list, or a list that says when it was read, so that all of a
+    vendor's history is read every night; a list that is taken for deliveries, so that a change in it is not seen; runs
+    cut elsewhere than the loader does.
     """
     macro = (PROJECT / "macros/materializations/by_delivery.sql").read_text()
     assert macro.count(f"deliveries_of_a_run() -%}} {SEQ_PER_RUN} ") == 1
-    found = 0
+    raw = {
+        (declared.dataset, table.name): raw_schema(stream, table)
+        for declared in connectors().values()
+        for stream in declared.streams
+        for table in stream.tables
+    }
+    delivered, lists = 0, 0
     for folder in sorted((PROJECT / "models" / "staging").iterdir()):
-        text = "\n".join(path.read_text() for path in folder.glob("*.sql"))
+        models = {path.stem: path.read_text() for path in folder.glob("*.sql")}
         told = yaml.safe_load((folder / f"_{folder.name}__sources.yml").read_text())["sources"]
-        tables = {
-            (source["name"], table["name"]): table["config"]["meta"].get("checks")
-            for source in told
-            for table in source["tables"]
+        metas = {
+            (source["name"], table["name"]): table["config"]["meta"] for source in told for table in source["tables"]
         }
-        read = {name for name in tables if "delivered(source('{}', '{}'))".format(*name) in text}
-        assert {name for name, kind in tables.items() if kind} == read, folder.name
-        assert list(tables.values()).count("root") == bool(read), folder.name
-        found += len(read)
-    assert found > 20
+        text = "\n".join(models.values())
+        read = {name for name in metas if "delivered(source('{}', '{}'))".format(*name) in text}
+        assert {name for name, meta in metas.items() if "checks" in meta} == read, folder.name
+        assert [meta.get("checks") for meta in metas.values()].count("root") == bool(read), folder.name
+        delivered += len(read)
+        for name in sources_of_checks(folder.name, models) - read if read else ():
+            left_out = metas[name].get("checks_without", [])
+            assert set(left_out) < set(raw[name].names), name
+            times = [field.name for field in raw[name] if pa.types.is_timestamp(field.type)]
+            assert [time for time in times if time not in left_out] == [], name
+            lists += 1
+    assert delivered > 20
+    assert lists > 10
+
+
+def sources_of_checks(slug: str, models: Mapping[str, str]) -> set[tuple[str, str]]:
+    """The raw tables that a vendor's checks, lines and payments are made of."""
+    left, found = [f"stg_{slug}__{entity}" for entity in STAGING], set()
+    while left:
+        text = models.get(left.pop(), "")
+        left += re.findall(r"ref\('(\w+)'\)", text)
+        found |= set(re.findall(r"source\('(\w+)', '(\w+)'\)", text))
+    return found

@@ -8,8 +8,9 @@
     staging makes checks of: its own views and the vendor's lists (menus, tenders). So
       - a run that is new, or whose records came in two parts, is read, and all that was delivered after it;
       - a record that came again or that the vendor took back has left its delivery, and its rows go;
-      - another list or another view has the vendor's checks read whole, and so are those of a vendor whose raw tables
-        do not say which of them are checks (`checks` in the meta of a source).
+      - another list (but for `checks_without` in the meta of its source, columns of which no check is made) or another
+        view has the vendor's checks read whole, and so are those of a vendor whose raw tables do not say which of them
+        are checks (`checks` there).
     Another query, a lost table or --full-refresh has everything made anew. All of it is one transaction, and rows are
     taken away and added in one statement where others may write raw tables meanwhile.
 -#}
@@ -52,7 +53,7 @@
 
 {#-
     What each vendor's checks are made of: dataset -> `root` (a relation or none), `delivered` (raw tables of checks),
-    `lists` (other raw tables), `views` (models of staging).
+    `lists` (other raw tables, and which of their columns no check is made of), `views` (models of staging).
 -#}
 {%- macro origins_of_checks() -%}
   {%- set origins = {} -%}
@@ -72,9 +73,13 @@
     {%- for id in read | select('in', graph.sources) | unique | sort -%}
       {%- set node = graph.sources[id] -%}
       {%- set table = api.Relation.create(database=node.database, schema=node.schema, identifier=node.identifier) -%}
-      {%- set kind = (node.config.meta or node.meta).get('checks') -%}
-      {%- if kind == 'root' -%} {%- set found.root = table -%} {%- endif -%}
-      {%- do (found.delivered if kind in ['root', 'child'] else found.lists).append(table) -%}
+      {%- set meta = node.config.meta or node.meta -%}
+      {%- if meta.get('checks') == 'root' -%} {%- set found.root = table -%} {%- endif -%}
+      {%- if 'checks' in meta -%}
+        {%- do found.delivered.append(table) -%}
+      {%- else -%}
+        {%- do found.lists.append({'table': table, 'without': meta.get('checks_without', [])}) -%}
+      {%- endif -%}
     {%- endfor -%}
     {%- do origins.update({'raw_' ~ slug: found}) -%}
   {%- endfor -%}
@@ -92,9 +97,9 @@
       union all
       select '{{ dataset }}', '{{ table.identifier }}', run, last from ({{ adapter.dispatch('last_of_runs', 'c4')(table) }}) as runs
     {%- endfor %}
-    {%- for table in origin.lists %}
+    {%- for list in origin.lists %}
       union all
-      select '{{ dataset }}', '{{ table.identifier }}', -1, coalesce(sum({{ row_hash(columns_told(table)) }}), 0) from {{ table }}
+      select '{{ dataset }}', '{{ list.table.identifier }}', -1, coalesce(sum({{ row_hash(columns_told(**list)) }}), 0) from {{ list.table }}
     {%- endfor %}
       union all
       select '{{ dataset }}', 'staging', -1, {{ row_hash(["cast('" ~ definitions_of(origin.views) ~ "' as varchar)"]) }}
@@ -121,11 +126,11 @@
 {#- Deliveries are numbered by run and record: SEQ_PER_RUN of ingestion/core/load.py. -#}
 {%- macro deliveries_of_a_run() -%} 10000000000 {%- endmacro -%}
 
-{#- The columns of a list but for those that a delivery of the same content changes. -#}
-{%- macro columns_told(table) -%}
+{#- The columns of a list but for those that a delivery of the same content changes, and those of which no check is made. -#}
+{%- macro columns_told(table, without) -%}
   {%- set names = [] -%}
-  {%- for column in adapter.get_columns_in_relation(table) if column.name[:3] != 'c4_' and column.name[:5] != '_dlt_' -%}
-    {%- do names.append(adapter.quote(column.name)) -%}
+  {%- for column in adapter.get_columns_in_relation(table) if column.name not in without -%}
+    {%- if column.name[:3] != 'c4_' and column.name[:5] != '_dlt_' -%} {%- do names.append(adapter.quote(column.name)) -%} {%- endif -%}
   {%- endfor -%}
   {{ return(names) }}
 {%- endmacro -%}

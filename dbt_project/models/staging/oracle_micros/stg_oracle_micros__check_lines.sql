@@ -9,7 +9,7 @@ select
     p.product_name,
     p.source_category,
     s.quantity,
-    p.list_price as unit_price,
+    s.unit_price,
     s.gross_sales,
     s.discounts,
     cast(0 as decimal(18, 4)) as comps,

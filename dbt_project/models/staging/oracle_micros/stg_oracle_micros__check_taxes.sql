@@ -8,7 +8,7 @@ select
     t.txbl_sls_ttl as taxable_amount,
     coalesce(t.tax_coll_ttl, 0) as amount
 from {{ current_children(
-    source('raw_oracle_micros', 'check_taxes'),
+    delivered(source('raw_oracle_micros', 'check_taxes')),
     ref('stg_oracle_micros__current_checks'),
     {'root_guest_check_id': 'guest_check_id', 'root_source_outlet_id': 'source_outlet_id'}
 ) }} as t

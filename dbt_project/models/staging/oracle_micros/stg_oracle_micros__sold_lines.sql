@@ -1,6 +1,6 @@
 -- Items with their condiments and their part of the discounts. An item's own discount is its own; a discount of the
 -- whole check is spread over its items by what they cost, the remainder on the dearest. The greatest discount of an
--- item names its reduction.
+-- item names its reduction. A price is what the line came to: the menu's may be another one since.
 {%- set of_check = ['integration_id', 'check_id'] %}
 with items as (
     select * from {{ ref('stg_oracle_micros__current_lines') }} where kind = 'item' and not is_taken_back
@@ -125,6 +125,7 @@ select
     r.line_id,
     r.num,
     r.quantity,
+    {{ divide('r.gross', 'r.quantity') }} as unit_price,
     r.is_return,
     r.is_check_voided,
     cast(case when r.is_return then 0 else r.gross end as decimal(18, 4)) as gross_sales,
