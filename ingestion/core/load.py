@@ -339,10 +339,10 @@ class Loader:
         disposition: Any = {"disposition": "merge", "strategy": "delete-insert"}
         keys: dict[str, Any] = {}
         if table is stream.root:
-            keys["primary_key"] = ["integration_id", *table.key]
+            keys["primary_key"] = merged_by(stream, table)
             keys["columns"] = {"c4_version": {"name": "c4_version", "dedup_sort": "desc"}}
         else:
-            keys["merge_key"] = ["integration_id", *(f"root_{name}" for name in stream.root.key)]
+            keys["merge_key"] = merged_by(stream, table)
         orders = [VERSION] if stream.root.version else []
         if self.lane is Lane.BACKFILL:
             orders.append(LANDED)
@@ -386,7 +386,13 @@ class Loader:
                         )
 
     def _analyze(self, results: Iterable[StreamResult]) -> None:
-        loaded = sorted({name for result in results for name, rows in result.rows.items() if rows})
+        loaded = {
+            table.name: merged_by(stream, table)
+            for result in results
+            for stream in [self.connector.stream(result.stream)]
+            for table in stream.tables
+            if result.rows.get(table.name)
+        }
         warehouse.analyze(self.settings, self.connector.dataset, loaded)
 
 
@@ -398,10 +404,16 @@ class _nowhere:
         return None
 
 
+def merged_by(stream: Stream, table: Table) -> list[str]:
+    """The columns whose values a delivery replaces: the key of a root, and of a child that of its root."""
+    key = stream.root.key if table is stream.root else [f"root_{name}" for name in stream.root.key]
+    return ["integration_id", *key]
+
+
 def record_keys(table: pa.Table, key: tuple[str, ...]) -> set[str]:
     """The keys of a root table's rows, as rejects name them."""
     columns = [table.column(name).to_pylist() for name in key]
     return {"/".join(str(value) for value in row) for row in zip(*columns, strict=True)}
 
 
-__all__ = ["Lane", "Loader", "StreamResult", "pipeline_name", "raw_schema", "record_keys"]
+__all__ = ["Lane", "Loader", "StreamResult", "merged_by", "pipeline_name", "raw_schema", "record_keys"]

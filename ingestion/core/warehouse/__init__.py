@@ -77,8 +77,10 @@ def replace(settings: Settings, dataset: str, tables: Mapping[str, pa.Table]) ->
     engine_of(settings).replace(dataset, tables)
 
 
-def analyze(settings: Settings, dataset: str, tables: Sequence[str]) -> None:
-    """Tell the planner what was loaded, where it does not notice by itself."""
+def analyze(settings: Settings, dataset: str, tables: Mapping[str, Sequence[str]]) -> None:
+    """Tell the planner what was loaded, where it does not notice by itself. `tables`: name -> the columns that a load
+    replaces rows by.
+    """
     engine_of(settings).analyze(dataset, tables)
 
 

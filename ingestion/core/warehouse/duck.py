@@ -85,7 +85,7 @@ class DuckWarehouse:
                 connection.execute(f'create or replace table {dataset}."{name}" as select * from incoming')  # noqa: S608 - our own names
                 connection.unregister("incoming")
 
-    def analyze(self, dataset: str, tables: Sequence[str]) -> None:
+    def analyze(self, dataset: str, tables: Mapping[str, Sequence[str]]) -> None:
         """DuckDB keeps its statistics by itself."""
 
     def publish(self, only: Collection[str]) -> int:

@@ -191,15 +191,18 @@ class PostgresWarehouse:
                 cursor.copy_expert(sql.SQL("copy {} from stdin (format csv)").format(target), text)
                 cursor.execute(sql.SQL("analyze {}").format(target))
 
-    def analyze(self, dataset: str, tables: Sequence[str]) -> None:
-        """Also gives the tables the index by which models read from a delivery on (`delivered` in dbt_project)."""
+    def analyze(self, dataset: str, tables: Mapping[str, Sequence[str]]) -> None:
+        """Also gives the tables the index by which models read from a delivery on (`delivered` in dbt_project), and the
+        one by which a load finds what it replaces: without it every load reads all of history.
+        """
         with closing(self._open()) as raw, raw, raw.cursor() as cursor:
-            for name in tables:
-                index = f"{name}_by_delivery"
-                cursor.execute("select to_regclass(%s) is null", [f'{dataset}."{index}"'])
-                if cursor.fetchone() == (True,):  # asked, because `if not exists` waits for writers all the same
-                    indexed = sql.Identifier(dataset, name), sql.Identifier(index)
-                    cursor.execute(sql.SQL("create index {1} on {0} (c4_seq)").format(*indexed))
+            for name, key in tables.items():
+                for index, columns in ((f"{name}_by_delivery", ["c4_seq"]), (f"{name}_by_key", key)):
+                    cursor.execute("select to_regclass(%s) is null", [f'{dataset}."{index}"'])
+                    if cursor.fetchone() == (True,):  # asked, because `if not exists` waits for writers all the same
+                        place = sql.Identifier(index), sql.Identifier(dataset, name)
+                        by = sql.SQL(", ").join(map(sql.Identifier, columns))
+                        cursor.execute(sql.SQL("create index {} on {} ({})").format(*place, by))
             publishing.analyze(cursor, [(dataset, name) for name in tables])
 
     # Publishing
