@@ -30,6 +30,12 @@ class Measured:
     output: str
 
 
+def processor_seconds(pid: int) -> float:
+    """What a process that runs has used so far, without its children."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def run(module: str, *arguments: str, environment: Mapping[str, str] | None = None) -> Measured:
     """`python -m module arguments`. Raises CalledProcessError when it fails."""
     return run_command([sys.executable, "-m", module, *arguments], environment)
@@ -49,5 +55,7 @@ def run_command(
     seconds = time.monotonic() - start
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
-        raise subprocess.CalledProcessError(process.returncode, command, output)
+        failed = subprocess.CalledProcessError(process.returncode, command, output)
+        failed.add_note(output[-4000:])  # what it said of itself
+        raise failed
     return Measured(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, memory.peak_mb, output)

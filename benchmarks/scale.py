@@ -98,7 +98,9 @@ def _size(outlets: int, engine: str, history: int, checks: int, tools: Sequence[
             _night(first)
             sandboxes.set_clock(last)
             server = stack.enter_context(TreeMemory(place.server)) if place.server else None
+            before = measured.processor_seconds(sandboxes.process.pid)
             night, seconds = _night(last)
+            vendors = measured.processor_seconds(sandboxes.process.pid) - before
             server_peak = round(server.peak_mb) if server else None
         settings = Settings.load(data, last)
         pages = temp / "pages"
@@ -109,6 +111,7 @@ def _size(outlets: int, engine: str, history: int, checks: int, tools: Sequence[
             "seconds": seconds,
             "process_seconds": round(night.seconds, 2),
             "cpu_seconds": round(night.cpu_seconds, 2),
+            "vendors_cpu_seconds": round(vendors, 2),
             "peak_mb": round(night.tree_peak_mb),
             "server_peak_mb": server_peak,
             "orchestration_share": round(seconds["orchestration"] / seconds["night"], 3),
@@ -224,7 +227,7 @@ def show(result: Mapping[str, Any]) -> None:
         f"{result['engine']}, {result['history_days']} days of history, {result['checks_per_outlet']} checks per outlet"
     )
     view = Table(title=title, title_justify="left")
-    for name in ("outlets", "checks", *COLUMNS, "peak MB", "floor", "night / floor", *others.TOOLS):
+    for name in ("outlets", "checks", *COLUMNS, "vendors' CPU", "peak MB", "floor", "night / floor", *others.TOOLS):
         view.add_column(name, justify="right")
     for run in result["runs"]:
         beside = (run["others"].get(tool, {"skipped": ""}) for tool in others.TOOLS)
@@ -232,6 +235,7 @@ def show(result: Mapping[str, Any]) -> None:
             f"{run['outlets']:,}",
             f"{run['checks']:,}",
             *(f"{run['seconds'][name]:.1f}" for name in COLUMNS),
+            f"{run['vendors_cpu_seconds']:.1f}",
             f"{run['peak_mb']:,}" + (f" + {run['server_peak_mb']:,}" if run["server_peak_mb"] else ""),
             f"{run['floor']['seconds']:.1f}",
             f"{run['to_floor']:.1f}",
