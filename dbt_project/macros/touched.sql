@@ -14,5 +14,5 @@ true
 {%- endif -%}
 {%- endmacro %}
 
-{# The temporary table of those days. #}
-{% macro touched_table() -%} {{ model.name }}__touched {%- endmacro %}
+{# The temporary table of those days, or another one beside it. #}
+{% macro touched_table(kind='touched') -%} {{ model.name }}__{{ kind }} {%- endmacro %}

@@ -11,6 +11,9 @@
     published (ingestion/core/warehouse). Whatever else such a model reads must be part of a day's fingerprint;
     tests/unit/test_dbt_project.py holds that.
 
+    Days are made some at a time (`outlet_days_at_a_time`), in the order of their dates: what a full build of years needs
+    is time, not memory.
+
     The model's query selects its days by the macro `touched` and has the columns outlet_id and business_date.
 -#}
 {%- materialization by_day, default -%}
@@ -36,30 +39,41 @@
 
   {{ run_hooks(pre_hooks) }}
   {%- call statement('days') -%}
-    create temporary table {{ touched_table() }} as select outlet_id, business_date from {{ ledger }}{{ since }};
-    {{ 'analyze ' ~ touched_table() if target.type == 'postgres' }}
+    create temporary table {{ touched_table('days') }} as
+    select
+      outlet_id,
+      business_date,
+      cast(floor((row_number() over (order by business_date, outlet_id) - 1) / {{ var('outlet_days_at_a_time') }}.0) as integer) as slice
+    from {{ ledger }}{{ since }};
+    create temporary table {{ touched_table() }} (outlet_id varchar, business_date date);
   {%- endcall -%}
-  {%- set days = run_query('select count(*) from ' ~ touched_table()).columns[0].values()[0] -%}
-  {%- if whole or days -%}
+  {%- set slices = run_query('select coalesce(max(slice) + 1, 0) from ' ~ touched_table('days')).columns[0].values()[0] | int -%}
+  {%- for slice in range([slices, 1 if whole else 0] | max) -%}
+    {%- call statement('slice') -%}
+      delete from {{ touched_table() }};
+      insert into {{ touched_table() }} select outlet_id, business_date from {{ touched_table('days') }} where slice = {{ slice }};
+      {{ 'analyze ' ~ touched_table() if target.type == 'postgres' }}
+    {%- endcall -%}
     {%- if reads_staging() -%}
       {%- call statement('from') -%}
         {{ read_from('select min(c4_seq) from ' ~ ref('int_sales__checks') ~ ' as c where ' ~ touched('c')) }}
       {%- endcall -%}
     {%- endif -%}
     {%- call statement('main') -%}
-      {{ by_day_sql(relation, present, sql, whole) }}
+      {{ by_day_sql(relation, present, sql, whole and loop.first) }}
     {%- endcall -%}
-    {%- if target.type == 'postgres' -%}
-      {%- for told in ([relation] if whole else touched_partitions(relation)) -%}
-        {%- call statement('analyze') -%} analyze {{ told }} {%- endcall -%}
-      {%- endfor -%}
-    {%- endif -%}
   {%- else -%}
     {%- call noop_statement('main', 'NOTHING TOUCHED') -%} {%- endcall -%}
+  {%- endfor -%}
+  {%- if slices and target.type == 'postgres' -%}
+    {%- for told in ([relation] if whole else touched_partitions(relation)) -%}
+      {%- call statement('analyze') -%} analyze {{ told }} {%- endcall -%}
+    {%- endfor -%}
   {%- endif -%}
   {%- call statement('tell') -%}
     comment on table {{ relation }} is 'c4 {{ code }} {{ version }} {{ invocation_id if whole else built.made }}';
     drop table {{ touched_table() }};
+    drop table {{ touched_table('days') }};
   {%- endcall -%}
   {{ run_hooks(post_hooks) }}
   {{ adapter.commit() }}
@@ -144,12 +158,12 @@
 {%- endmacro -%}
 
 
-{#- The partitions with rows of `touched_table`, of which the planner is to be told; the table itself where one is new. -#}
+{#- The partitions with rows of touched days, of which the planner is to be told; the table itself where one is new. -#}
 {%- macro touched_partitions(relation) -%}
   {%- set query -%}
     select relname, reltuples < 0 from pg_class
     where relnamespace = 'partitions'::regnamespace and relname in (
-      select '{{ relation.schema }}_{{ relation.identifier }}_' || to_char(business_date, 'YYYY_MM') from {{ touched_table() }}
+      select '{{ relation.schema }}_{{ relation.identifier }}_' || to_char(business_date, 'YYYY_MM') from {{ touched_table('days') }}
     )
   {%- endset -%}
   {%- set found = [] -%}
