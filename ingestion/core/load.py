@@ -353,8 +353,7 @@ class Loader:
     def _not_outdated(self, stream: Stream, table: Table, order: str) -> str:
         """SQL that leaves out deliveries of records whose root the warehouse has from later on by `order`."""
         dataset, root = self.connector.dataset, stream.root
-        prefix = "" if table is root else "root_"
-        names = {"integration_id": "integration_id", **{f"{prefix}{name}": name for name in root.key}}
+        names = dict(zip(merged_by(stream, table), merged_by(stream, root), strict=True))
         key = ", ".join(f'"{name}"' for name in names)
         staged = f'(select {key}, max({order}) as latest from {dataset}_staging."{table.name}" group by {key})'  # noqa: S608
         same = " and ".join(f'present."{other}" = staged."{name}"' for name, other in names.items())

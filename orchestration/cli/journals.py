@@ -19,7 +19,6 @@ KEY = ("entity_id", "outlet_id", "business_date", "journal_type")
 SUMS = ("this document", "in the books", "sources")
 LISTED = ("reference", "document_key", "target", "posting_date", "total_debit", "status", "external_id")
 
-
 Rows = list[dict[str, Any]]
 
 

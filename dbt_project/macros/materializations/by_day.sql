@@ -101,17 +101,22 @@
 {#- The statements that bring the table to the days of `touched_table`: made anew, or those days replaced. -#}
 {%- macro by_day_sql(relation, present, sql, whole) -%}
   {%- if whole -%}
-    {%- if present is not none and target.type == 'postgres' -%}
-      {%- do adapter.drop_relation(present) -%} {#- views go with it, and dbt must know that they did -#}
-    {%- elif present is not none %}
-    drop {{ present.type }} if exists {{ present }};
-    {%- endif %}
+    {{ drop_present(present) }}
     {{ create_by_day_table(relation, sql) }}
   {%- else -%}
     {{ make_partitions(relation) }}
     delete from {{ relation }}
     where (outlet_id, business_date) in (select outlet_id, business_date from {{ touched_table() }});
     {{ insert_by_day(relation, sql) }}
+  {%- endif -%}
+{%- endmacro -%}
+
+{#- A statement that drops what is there, if anything is. -#}
+{%- macro drop_present(present) -%}
+  {%- if present is not none and target.type == 'postgres' -%}
+    {%- do adapter.drop_relation(present) -%} {#- views go with it, and dbt must know that they did -#}
+  {%- elif present is not none -%}
+    drop {{ present.type }} if exists {{ present }};
   {%- endif -%}
 {%- endmacro -%}
 

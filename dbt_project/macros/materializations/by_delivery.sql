@@ -33,7 +33,7 @@
   {%- endfor -%}
   {%- call statement('main') -%}
     {%- if whole %}
-      {{ 'drop ' ~ present.type ~ ' if exists ' ~ present ~ ' cascade;' if present is not none }}
+      {{ drop_present(present) }}
       {{ create_table_as(false, relation, sql) }}
     {%- else %}
       {{ adapter.dispatch('replace_deliveries', 'c4')(relation, sql, origins, first) }}

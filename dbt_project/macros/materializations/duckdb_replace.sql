@@ -16,9 +16,7 @@
   {%- set relation = this.incorporate(type=kind) -%}
   {{ run_hooks(pre_hooks) }}
   {%- call statement('main') -%}
-    {%- if present is not none %}
-    drop {{ present.type }} if exists {{ present }};
-    {%- endif %}
+    {{ drop_present(present) }}
     {{ get_create_view_as_sql(relation, sql) if kind == 'view' else create_table_as(false, relation, sql) }}
   {%- endcall -%}
   {{ run_hooks(post_hooks) }}

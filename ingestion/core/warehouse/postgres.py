@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import io
 import json
-import logging
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -40,7 +39,6 @@ from ingestion.core.warehouse.types import sql_type
 WAREHOUSE_LOCK = 0xC4  # advisory lock classes; the second key is 0, or the hash of a dataset's name
 DATASET_LOCK = 0xC5
 CONNECT_SECONDS = 15
-log = logging.getLogger(__name__)
 
 
 def parse(url: str) -> URL:
