@@ -191,7 +191,7 @@
 
 {%- macro postgres__replace_deliveries(relation, sql, origins, first) -%}
   {%- set columns = adapter.get_columns_in_relation(relation) | map(attribute='quoted') | join(', ') %}
-    with
+    {{ 'with' if first }}
   {%- for dataset, delivery in first.items() %}
     gone_{{ dataset }} as (
       delete from {{ relation }} as kept where {{ gone(origins[dataset], dataset, delivery) }}
