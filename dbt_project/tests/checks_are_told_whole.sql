@@ -1,5 +1,4 @@
--- A line that a check has twice is sold twice, and a payment is collected twice; a check without a time or a date has no
--- business date.
+-- A line that a check has twice is sold twice, and a payment is collected twice; a check without a time has no hour.
 select integration_id, check_id, doubled_lines, doubled_payments
 from {{ ref('int_sales__staged_checks') }}
-where doubled_lines > 0 or doubled_payments > 0 or (opened_at is null and source_business_date is null)
+where doubled_lines > 0 or doubled_payments > 0 or opened_at is null
