@@ -22,6 +22,7 @@ from sqlalchemy import make_url
 from assets import dbt
 from ingestion.core import warehouse
 from ingestion.core.settings import PROJECT_ROOT, Settings
+from ingestion.core.warehouse import adbc
 from tests import postgres as pg
 from tests.readers import Reader, ask
 
@@ -112,6 +113,18 @@ def test_a_killed_holder_leaves_no_lock_behind(settings: Settings) -> None:
 
 
 # Reading and writing
+
+
+def test_a_restarted_server_is_loaded_again() -> None:
+    """Catches: parquet loads that fail until the process is started again, for they share a database."""
+    with pg.restartable_server() as server:
+        for _ in range(2):
+            with adbc.connect(server.url) as connection, connection.cursor() as cursor:
+                cursor.adbc_ingest("loaded", pa.table({"n": [1]}), mode="create_append")
+                connection.commit()
+            server.crash()
+            server.start()
+        assert pg.execute(server.url, "select count(*) from loaded") == [(2,)]
 
 
 def test_what_is_written_is_read_again_and_a_failure_leaves_nothing(settings: Settings) -> None:

@@ -101,6 +101,9 @@ class PostgresWarehouse:
         return f"{self.place}, schema {PUBLISHED}"
 
     def destination(self) -> Any:
+        from ingestion.core.warehouse import adbc  # imports dlt's Postgres, which only this warehouse needs
+
+        adbc.share()
         # without unique indexes: a killed load is done again, and its state row may be there already
         return dlt.destinations.postgres(self._url.render_as_string(hide_password=False), create_indexes=False)
 
