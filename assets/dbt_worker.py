@@ -24,6 +24,7 @@ from dbt.cli.main import dbtRunner, dbtRunnerResult
 from dbt.constants import MANIFEST_FILE_NAME, PARTIAL_PARSE_FILE_NAME
 from dbt.contracts.graph.manifest import Manifest
 from dbt.parser.manifest import extended_mashumuro_decoder
+from dbt_common.behavior_flags import BehaviorFlagRendered
 from dbt_common.events.base_types import BaseEvent, EventLevel
 from dbt_common.events.event_manager import EventManager
 from dbt_common.events.event_manager_client import ctx_set_event_manager
@@ -47,9 +48,17 @@ class ReadEvents(EventManager):
             super().fire_event(e, level, *others, **named)
 
 
+def name_no_callers() -> None:
+    """Spare dbt its call stack: each command looks up the modules of all its callers once per flag of the adapter, for
+    the text of a warning. That was a third of a small command's time.
+    """
+    BehaviorFlagRendered._default_source = staticmethod(lambda: "dbt")  # type: ignore[method-assign]
+
+
 def main() -> None:
     """Serve requests until there are no more."""
     gc.set_threshold(YOUNG)
+    name_no_callers()
     ctx_set_event_manager(ReadEvents())
     owner = int(sys.argv[1]) if sys.argv[1:] else os.getppid()  # told, for it may be gone already
     threading.Thread(target=_end_with, args=(owner,), daemon=True).start()

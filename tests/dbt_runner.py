@@ -11,6 +11,10 @@ from dbt.adapters.factory import reset_adapters
 from dbt.cli.main import dbtRunner, dbtRunnerResult
 from dbt.contracts.graph.manifest import Manifest
 
+from assets.dbt_worker import name_no_callers
+
+name_no_callers()
+
 
 class Runner:
     """A project with its profile beside it; dbt writes into `target` and `logs` of a folder."""
