@@ -1,5 +1,6 @@
 """Fixtures that several suites share."""
 
+import atexit
 import gc
 import os
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests import migrated
 from tests import postgres as pg
 
 settings.register_profile("same", derandomize=True)  # who searches for more says --hypothesis-profile=default
@@ -23,7 +25,7 @@ def few_collections() -> Iterator[None]:
     gc.set_threshold(20_000, *before[1:])
     yield
     gc.set_threshold(*before)
-    gc.unfreeze()
+    atexit.register(gc.unfreeze)  # not before: pytest ends with ten collections
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -51,9 +53,26 @@ def postgres(postgres_server: str) -> Iterator[str]:
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def ops_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def new_ops_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The test runs on both kinds of ops database: the URL of one that is not there yet, or empty."""
     return f"sqlite:///{tmp_path / 'ops.db'}" if request.param == "sqlite" else request.getfixturevalue("postgres")
+
+
+@pytest.fixture(scope="session")
+def ops_template(postgres_server: str) -> Iterator[str]:
+    with migrated.template(postgres_server) as name:
+        yield name
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def ops_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The test runs on both kinds of ops database: the URL of one at the newest revision, without a row."""
+    if request.param == "sqlite":
+        yield migrated.sqlite(tmp_path / "ops.db")
+        return
+    server, template = request.getfixturevalue("postgres_server"), request.getfixturevalue("ops_template")
+    with pg.database(server, template=template) as url:
+        yield url
 
 
 @pytest.fixture(params=["duckdb", "postgres"])

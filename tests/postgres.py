@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +15,7 @@ import psycopg2
 from psycopg2.errors import DuplicateDatabase, UniqueViolation
 from sqlalchemy import make_url
 
+NAMES = [f"c4_test_{number}" for number in range(1, 1000)]
 BUILTIN_LOCALE = 170_000  # the server version that brings C.UTF-8 of its own
 
 
@@ -74,11 +75,14 @@ def restartable_server() -> Iterator[Restartable]:
 
 
 @contextmanager
-def database(server_url: str) -> Iterator[str]:
-    """The URL of a fresh database, made as the runbook says; dropped at the end whoever is still connected."""
+def database(server_url: str, name: str | None = None, template: str = "template0") -> Iterator[str]:
+    """The URL of a fresh database, made as the runbook says; dropped at the end whoever is still connected.
+
+    Without a name it has the first that is free: a parsed dbt project serves one name only.
+    """
     ((version,),) = execute(server_url, "select current_setting('server_version_num')::int")
     provider = "locale_provider builtin builtin_locale 'C.UTF-8'" if version >= BUILTIN_LOCALE else "locale 'C.UTF-8'"
-    name = _create(server_url, f"template template0 encoding 'UTF8' {provider}")
+    name = _create(server_url, [name] if name else NAMES, f"template {template} encoding 'UTF8' {provider}")
     execute(server_url, f"alter database {name} set timezone = 'Asia/Jayapura'")  # whoever forgets UTC is found out
     try:
         fresh = make_url(server_url).set(database=name).update_query_dict({"application_name": uuid4().hex})
@@ -87,15 +91,14 @@ def database(server_url: str) -> Iterator[str]:
         execute(server_url, f"drop database {name} with (force)")
 
 
-def _create(server_url: str, options: str) -> str:
-    """Make a database and return its name, the first that is free: a parsed dbt project serves one name only."""
-    for number in range(1, 1000):
+def _create(server_url: str, names: Sequence[str], options: str) -> str:
+    for name in names:
         try:
-            execute(server_url, f"create database c4_test_{number} {options}")
+            execute(server_url, f"create database {name} {options}")
         except (DuplicateDatabase, UniqueViolation):  # the latter from two tests at once
             continue
-        return f"c4_test_{number}"
-    raise AssertionError("a thousand test databases are on the server; drop those that are left over")
+        return name
+    raise AssertionError(f"{names[0]} and all other names are taken; drop what tests left on the server")
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from ingestion.core.sync import SyncReport, sync
 from ingestion.sandbox.clock import Clock
 from ingestion.sandbox.company import NIGHT, Company
 from ingestion.sandbox.server import RunningSandboxes, serve
+from tests import migrated
 
 FIRST_DAY = date(2026, 4, 4)
 KEY = base64.b64encode(b"one key for every stand 32 bytes").decode()  # hashes of personal data compare equal
@@ -69,6 +70,7 @@ class Stand:
         if not key_file.exists():
             key_file.touch(mode=0o600)
             key_file.write_text(KEY, encoding="ascii")
+        migrated.sqlite(root / "ops.db")
         names = list(vendors) if vendors is not None else list(connectors())
         built = made or company(days=days, pos=tills(names))
         clock = Clock(night_of(days - 1))
@@ -133,9 +135,9 @@ class Stand:
     def raw(self, vendor: str) -> dict[str, list[dict[str, Any]]]:
         """Every raw table of a vendor, sorted, without the columns that tell one delivery from another."""
         connector = connectors()[vendor]
-        warehouse.ensure_raw_tables(self.settings(), [connector])
         found = {}
-        with warehouse.connect(self.settings()) as connection:
+        with warehouse.connect(self.settings(), read_only=False) as connection:
+            warehouse.ensure_raw_tables(self.settings(), [connector])
             for _, table in connector.tables():
                 rows = warehouse.rows(connection, f"select * from {connector.dataset}.{table.name}")
                 for row in rows:

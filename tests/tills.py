@@ -53,8 +53,8 @@ def staged(stand: Stand, entity: str) -> Rows:
     """The rows of a staging model of the stand's vendor."""
     declared = connector(stand.vendors[0])
     settings = stand.settings()
-    warehouse.ensure_raw_tables(settings, [declared])
-    with warehouse.connect(settings) as connection:
+    with warehouse.connect(settings, read_only=False) as connection:  # opened once for both
+        warehouse.ensure_raw_tables(settings, [declared])
         connection.execute("set timezone = 'UTC'")
         engine = "duckdb" if settings.is_duckdb else "postgres"
         return warehouse.rows(connection, staging_sql(declared.slug, entity, engine))

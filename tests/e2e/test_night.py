@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -164,21 +160,12 @@ BAD_INPUT = {  # what is wrong with the first page of an outlet's sales, and wha
 }
 
 
-def killed_at(stand: Stand, failpoint: str) -> None:
-    """Run the night in a process of its own that is killed at a failpoint, as in a power cut."""
-    command = [sys.executable, "-m", "orchestration.cli", "night", "--as-of", stand.now.isoformat()]
-    here = {"C4_DATA": str(stand.root), "C4_CONFIG": str(stand.root / "config"), "C4_FAILPOINT": failpoint}
-    ended = subprocess.run(command, env={**os.environ, **here}, check=False)
-    assert ended.returncode == -signal.SIGKILL, f"{failpoint} was not reached"
-
-
 def test_a_bad_night_costs_only_what_is_bad_and_the_next_one_heals(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Catches: a bad record or page, or a vendor that is down, that ends the night or is passed over in silence; days
-    posted although they are incomplete; an unmapped code that is dropped, or booked as if it were known; state that a
-    process killed in the posting leaves half done: double documents, a lock that stays. Every boundary of load and
-    outbox by itself is under test in test_load.py and test_outbox_faults.py.
+    posted although they are incomplete; an unmapped code that is dropped, or booked as if it were known. Processes
+    are killed at every boundary in test_load.py and test_outbox_faults.py, and in a whole night in test_services.py.
     """
     made = Company.build(
         outlets=13, days=1, start=FIRST_DAY, checks_per_day=20, ugly=["unknown_tender"], pos=("moka", "pawoon")
@@ -193,7 +180,6 @@ def test_a_bad_night_costs_only_what_is_bad_and_the_next_one_heals(
         for outlet, name in spoiled.items():
             path = f"*/outlets/{tills[outlet]}/reports/get_latest_transactions*"
             stand.running.faults("moka").add(replace(BAD_INPUT[name][0], path=path))
-        killed_at(stand, "outbox.receipt_stored")
         result = night(stand)
         told = len(slack.messages)
 

@@ -76,9 +76,9 @@ def test_the_migrations_make_the_models(ops: Ops) -> None:
         assert compare_metadata(context, Base.metadata) == []
 
 
-def test_an_upgrade_from_the_first_revision_keeps_the_data(ops_url: str) -> None:
+def test_an_upgrade_from_the_first_revision_keeps_the_data(new_ops_url: str) -> None:
     """Catches: a migration that fails on, loses or changes what an older version has written."""
-    engine = db.connect(ops_url)
+    engine = db.connect(new_ops_url)
     with engine.connect() as connection:
         config = db.alembic_config()
         config.attributes["connection"] = connection
@@ -94,7 +94,7 @@ def test_an_upgrade_from_the_first_revision_keeps_the_data(ops_url: str) -> None
                 table.insert(), {column.name: SAMPLES[column.type.python_type] for column in table.columns}
             )
         written = {table.name: connection.execute(table.select()).mappings().one() for table in tables}
-    open_ops(ops_url)
+    open_ops(new_ops_url)
     after = MetaData()
     after.reflect(engine)
     with engine.connect() as connection:
@@ -112,12 +112,12 @@ def test_a_line_goes_on_where_it_was(ops: Ops) -> None:
     assert [ops.line_position("aloha", line) for line in ("socket:S1", "socket:S2")] == [2**40, 0]
 
 
-def test_many_processes_open_a_new_database_at_once(tmp_path: Path, ops_url: str) -> None:
+def test_many_processes_open_a_new_database_at_once(tmp_path: Path, new_ops_url: str) -> None:
     """Catches: two migrations at the same time, a process that finds half a schema."""
     code = (
         "import sys; from pathlib import Path; from datetime import datetime, UTC;"
         "from ingestion.core.ops.store import Ops; from ingestion.core.ops.crypto import Keyring;"
-        f"ops = Ops.open({ops_url!r}, Keyring.load(Path({str(tmp_path / 'c4.key')!r})));"
+        f"ops = Ops.open({new_ops_url!r}, Keyring.load(Path({str(tmp_path / 'c4.key')!r})));"
         "ops.set_credentials(sys.argv[1], {'token': sys.argv[1]}, 'test');"
         "print(ops.start_run(sys.argv[1], datetime.now(UTC)))"
     )
@@ -127,7 +127,7 @@ def test_many_processes_open_a_new_database_at_once(tmp_path: Path, ops_url: str
     ]
     runs = {int(child.communicate()[0]) for child in children}
     assert runs == {1, 2, 3}
-    ops = Ops.open(ops_url, Keyring.load(tmp_path / "c4.key"))
+    ops = Ops.open(new_ops_url, Keyring.load(tmp_path / "c4.key"))
     assert [ops.credentials(name) for name in "abc"] == [{"token": name} for name in "abc"]
 
 
