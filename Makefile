@@ -23,7 +23,8 @@ demo: $(STAMP) ## one night of the example company, end to end
 ui: $(STAMP) ## the Dagster UI, with the vendor sandboxes running
 	@$(BIN)/c4 ui
 
-test: $(STAMP) ## the whole test suite
+test: export PYTHONDONTWRITEBYTECODE =
+test: $(STAMP) ## the whole test suite; its many processes compile our modules once
 	@$(BIN)/python -m pytest -n 4 --dist loadgroup --no-loadscope-reorder tests/e2e tests/integration tests
 
 lint: $(STAMP) ## style, types, SQL layering
