@@ -97,6 +97,7 @@ def _size(outlets: int, engine: str, history: int, checks: int, tools: Sequence[
             measured.run("benchmarks.history", str(data), first.isoformat(), str(history))
             _night(first)
             sandboxes.set_clock(last)
+            sandboxes.prepare()
             server = stack.enter_context(TreeMemory(place.server)) if place.server else None
             before = measured.processor_seconds(sandboxes.process.pid)
             night, seconds = _night(last)

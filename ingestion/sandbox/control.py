@@ -5,6 +5,7 @@ GET /state        {"now", "vendors": {vendor: url}, "requests": {vendor: {"GET /
                   "live_documents": {vendor: {reference: n}}}
 GET /credentials  {vendor: {...}}, invented by the sandboxes and worth nothing elsewhere
 POST /clock       {"now": "2026-04-05T22:00:00+00:00"}; files that became known are dropped
+POST /prepare     {}: answers of this time of the clock are made ahead, as far as a sandbox can
 POST /faults      {"vendor": "xero", "kind": "throttle", and other fields of Fault}
                   {"vendor": "xero", "clear": true}
 POST /webhooks    {"vendor": "toast", "url": "http://...", "since": "2026-04-05T22:00:00+00:00"}: posts what happened
@@ -71,6 +72,10 @@ class Control:
         self.running.set_clock(datetime.fromisoformat(body["now"]))
         return {"now": self.running.clock.now().isoformat()}
 
+    def prepare(self, _: dict[str, Any]) -> dict[str, Any]:
+        self.running.prepare()
+        return {}
+
     def set_faults(self, body: dict[str, Any]) -> dict[str, Any]:
         faults = self.running.faults(body.pop("vendor"))
         if body.pop("clear", False):
@@ -112,7 +117,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         control = self.server.control
-        calls = {"/clock": control.set_clock, "/faults": control.set_faults, "/webhooks": control.send_webhooks}
+        calls = {
+            "/clock": control.set_clock,
+            "/prepare": control.prepare,
+            "/faults": control.set_faults,
+            "/webhooks": control.send_webhooks,
+        }
         call = calls.get(self.path)
         if call is None:
             return self._answer(404, {"error": f"no {self.path}"})

@@ -77,6 +77,11 @@ class Response:
     headers: dict[str, str] = field(default_factory=dict)
 
 
+def encoded(data: Any) -> msgspec.Raw:
+    """A part of an answer in JSON, to be put into others as it is."""
+    return msgspec.Raw(_ENCODER.encode(data))
+
+
 def json_response(data: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """An answer in JSON. Decimals are written as exact numbers."""
     return Response(status, _ENCODER.encode(data), headers=dict(headers or {}))
@@ -116,6 +121,9 @@ class Sandbox:
     def acts_as(self, request: Request) -> str:
         """The method by which faults know a request: GET for a reading, also where the vendor reads by others."""
         return request.method
+
+    def prepare(self) -> None:
+        """Make what answers of this time of the clock are made of: who measures a client does not measure that."""
 
     def webhooks(self, since: datetime, until: datetime) -> Iterator[Delivery]:
         """What the vendor posts in `(since, until]`, signed, in the order of happening."""
@@ -161,6 +169,10 @@ class RunningSandboxes:
         """Move the clock and have file-delivering vendors drop what became known."""
         self.clock.set(now)
         self.deliver()
+
+    def prepare(self) -> None:
+        for server in self._servers.values():
+            server.sandbox.prepare()
 
     def deliver(self) -> None:
         if self.drop is None:

@@ -38,6 +38,10 @@ class Sandboxes:
         """Move the simulated time: sandboxes show what was known then."""
         self._post("/clock", {"now": now.isoformat()})
 
+    def prepare(self) -> None:
+        """Have them make ahead what they answer at this time: minutes, in a large company."""
+        self._post("/prepare", {}, timeout=None)
+
     def faults(self, **body: Any) -> None:
         self._post("/faults", body)
 
@@ -46,8 +50,8 @@ class Sandboxes:
         answer.raise_for_status()
         return dict(answer.json())
 
-    def _post(self, path: str, body: dict[str, Any]) -> None:
-        requests.post(f"{self.control}{path}", json=body, timeout=CONTROL_TIMEOUT).raise_for_status()
+    def _post(self, path: str, body: dict[str, Any], timeout: float | None = CONTROL_TIMEOUT) -> None:
+        requests.post(f"{self.control}{path}", json=body, timeout=timeout).raise_for_status()
 
 
 @contextlib.contextmanager

@@ -188,13 +188,19 @@ def assert_staging_is_true(data: Path, now: datetime) -> None:
     assert not found
 
 
-def test_two_nights_equal_the_company(running: RunningSandboxes, tmp_path: Path) -> None:
-    """Catches: lost pages, refunds, voids or late sales behind the cursor, wrong signs, fractions that vanish."""
+@pytest.mark.parametrize("made_ahead", [False, True])
+def test_two_nights_equal_the_company(running: RunningSandboxes, tmp_path: Path, made_ahead: bool) -> None:
+    """Catches: lost pages, refunds, voids or late sales behind the cursor, wrong signs, fractions that vanish; answers
+    made ahead that differ from others, or that outlive their time.
+    """
     first, second = company().nights()[-2:]
     running.set_clock(first)
     before = sync(running, tmp_path, run=1)
     assert_staging_is_true(tmp_path, first)
+    running.prepare()
     running.set_clock(second)
+    if made_ahead:
+        running.prepare()
     after = sync(running, tmp_path, run=2)
     assert_staging_is_true(tmp_path, second)
     known = [c for o in outlets().values() for c in company().checks(o) if c.known_at <= second]

@@ -24,10 +24,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 from ingestion.sandbox.clock import Clock
 from ingestion.sandbox.model import SimCheck, SimLine, SimModifier, SimOutlet, SimProduct, SimRefund
 from ingestion.sandbox.pricing import allocate
-from ingestion.sandbox.server import Request, Response, Sandbox, json_response
+from ingestion.sandbox.server import Request, Response, Sandbox, encoded, json_response
 from ingestion.sandbox.webhooks import Delivery
 
 if TYPE_CHECKING:
@@ -262,6 +264,7 @@ class MokaSandbox(Sandbox):
         self._receipts: OrderedDict[int, list[tuple[float, SimCheck]]] = OrderedDict()
         self._days: dict[int, dict[date, DayTotals]] = {}
         self._pages: OrderedDict[str, bytes] = OrderedDict()
+        self._prepared: dict[str, msgspec.Raw] = {}  # receipts made ahead, by the check's id
         self._edited: dict[int, dict[str, Any]] = {}  # items that somebody changed, by id
         self.price_changes: list[tuple[str, str, int, int]] = []  # outlet, SKU, old and new: writes that took effect
         self._routes: tuple[tuple[re.Pattern[str], Callable[[Request, SimOutlet], Response]], ...] = (
@@ -577,7 +580,7 @@ class MokaSandbox(Sandbox):
             {
                 "next_url": f"https://api.mokapos.com{path}?{urlencode(query)}",
                 "completed": len(found) <= size,
-                "payments": [self._payment(check, now) for _, check in shown],
+                "payments": [self._prepared.get(check.uid) or self._payment(check, now) for _, check in shown],
             }
         )
         with self.lock:
@@ -623,7 +626,7 @@ class MokaSandbox(Sandbox):
         now = self.clock.now()
         if now != self._now:
             self._now = now
-            for known in (self._receipts, self._days, self._pages):
+            for known in (self._receipts, self._days, self._pages, self._prepared):
                 known.clear()
         return now
 
@@ -658,6 +661,12 @@ class MokaSandbox(Sandbox):
         while len(self._receipts) > 1 and sum(map(len, self._receipts.values())) > CACHED_RECEIPTS:
             self._receipts.popitem(last=False)
         return now, receipts
+
+    def prepare(self) -> None:
+        for outlet in self._outlets.values():
+            with self.lock:
+                now, receipts = self._known_receipts(outlet)
+                self._prepared |= {check.uid: encoded(self._payment(check, now)) for _, check in receipts}
 
     # One receipt
 
