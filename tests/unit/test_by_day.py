@@ -10,6 +10,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+import yaml
 
 from assets import dbt
 from ingestion.core import warehouse
@@ -147,3 +148,44 @@ def test_days_built_alone_equal_a_full_build(stand: Stand) -> None:
     for name, rows in stand.facts().items():
         assert by_days[name] == rows, name
         assert first[name] != rows, f"{name} did not change and proves nothing"
+
+
+TOUCHED = "{{ touched('s') }}"
+MANY = 1_000_000  # rows of a day with sales
+OUTLET = "select 'JKT-001' as outlet_id, "
+OUTLET_DAYS = OUTLET + "date '2026-04-01' + d::int as business_date, {} as version from range({}, {}) as t (d)"
+
+
+def test_days_after_days_without_rows_are_seen_at_once(tmp_path: Path) -> None:
+    """Catches: models that find nothing in a fact of this very build, because its first days had no rows (DuckDB)."""
+    from tests.dbt_runner import Runner  # a process that only collects the tests goes without dbt
+
+    project, path = tmp_path / "project", tmp_path / "warehouse.duckdb"
+    shutil.copytree(dbt.PROJECT_DIR / "macros", project / "macros")
+    shutil.copy(dbt.PROJECT_DIR / "profiles.yml", project)
+    declared = {"name": "c4", "version": "1.0.0", "profile": "c4", "vars": {"outlet_days_at_a_time": 1, "vendors": {}}}
+    columns = {"outlet_id": "varchar", "business_date": "date", "n": "bigint"}
+    listed = [{"name": name, "data_type": kind} for name, kind in columns.items()]
+    for name, text in {
+        "dbt_project.yml": yaml.safe_dump(declared),
+        "models/models.yml": yaml.safe_dump({"models": [{"name": "fct_sold", "columns": listed}]}),
+        "models/int_outlets__day_versions.sql": "select * from main.outlet_days",
+        "models/fct_sold.sql": "{{ config(materialized='by_day') }} select * from main.sold as s where " + TOUCHED,
+        "models/fct_seen.sql": "{{ config(materialized='table') }} select * from {{ ref('fct_sold') }} where n = 0",
+    }.items():
+        (project / name).parent.mkdir(exist_ok=True)
+        (project / name).write_text(text)
+    runner = Runner(tmp_path, project)
+    for build in (1, 2):  # four days more each, with sales on the last one alone
+        last = 4 * build
+        with duckdb.connect(str(path)) as connection:
+            connection.execute(f"create table if not exists outlet_days as {OUTLET_DAYS.format(0, 0, 0)}")
+            connection.execute(f"insert into outlet_days {OUTLET_DAYS.format(build, last - 4, last)}")
+            connection.execute("create table if not exists sold (outlet_id varchar, business_date date, n bigint)")
+            day = OUTLET_DAYS.format(build, last - 1, last)
+            connection.execute(
+                f"insert into sold select outlet_id, business_date, n from ({day}), range({MANY}) as r (n)"
+            )
+        runner.run({"C4_DBT_DUCKDB_PATH": str(path)}, "run")
+        with duckdb.connect(str(path), read_only=True) as connection:
+            assert connection.execute("select count(*) from marts.fct_seen").fetchone() == (build,)
