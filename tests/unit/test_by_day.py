@@ -150,10 +150,13 @@ def test_days_built_alone_equal_a_full_build(stand: Stand) -> None:
         assert first[name] != rows, f"{name} did not change and proves nothing"
 
 
-TOUCHED = "{{ touched('s') }}"
 MANY = 1_000_000  # rows of a day with sales
-OUTLET = "select 'JKT-001' as outlet_id, "
-OUTLET_DAYS = OUTLET + "date '2026-04-01' + d::int as business_date, {} as version from range({}, {}) as t (d)"
+
+
+def outlet_days(version: int, first: int, last: int) -> str:
+    """SQL for one outlet's days from `first` up to, not including, `last`."""
+    date = "date '2026-04-01' + d::int as business_date"
+    return f"select 'JKT-001' as outlet_id, {date}, {version} as version from range({first}, {last}) as t (d)"
 
 
 def test_days_after_days_without_rows_are_seen_at_once(tmp_path: Path) -> None:
@@ -170,7 +173,7 @@ def test_days_after_days_without_rows_are_seen_at_once(tmp_path: Path) -> None:
         "dbt_project.yml": yaml.safe_dump(declared),
         "models/models.yml": yaml.safe_dump({"models": [{"name": "fct_sold", "columns": listed}]}),
         "models/int_outlets__day_versions.sql": "select * from main.outlet_days",
-        "models/fct_sold.sql": "{{ config(materialized='by_day') }} select * from main.sold as s where " + TOUCHED,
+        "models/fct_sold.sql": "{{ config(materialized='by_day') }} select * from sold where {{ touched('sold') }}",
         "models/fct_seen.sql": "{{ config(materialized='table') }} select * from {{ ref('fct_sold') }} where n = 0",
     }.items():
         (project / name).parent.mkdir(exist_ok=True)
@@ -179,10 +182,10 @@ def test_days_after_days_without_rows_are_seen_at_once(tmp_path: Path) -> None:
     for build in (1, 2):  # four days more each, with sales on the last one alone
         last = 4 * build
         with duckdb.connect(str(path)) as connection:
-            connection.execute(f"create table if not exists outlet_days as {OUTLET_DAYS.format(0, 0, 0)}")
-            connection.execute(f"insert into outlet_days {OUTLET_DAYS.format(build, last - 4, last)}")
+            connection.execute(f"create table if not exists outlet_days as {outlet_days(0, 0, 0)}")
+            connection.execute(f"insert into outlet_days {outlet_days(build, last - 4, last)}")
             connection.execute("create table if not exists sold (outlet_id varchar, business_date date, n bigint)")
-            day = OUTLET_DAYS.format(build, last - 1, last)
+            day = outlet_days(build, last - 1, last)
             connection.execute(
                 f"insert into sold select outlet_id, business_date, n from ({day}), range({MANY}) as r (n)"
             )
