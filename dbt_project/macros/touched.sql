@@ -10,9 +10,37 @@
 true
 {%- else -%}
 {%- do ref('int_outlets__day_versions') -%}
-({{ alias }}.outlet_id, {{ alias }}.business_date) in (select outlet_id, business_date from {{ touched_table() }})
+{{ is_touched(alias ~ '.') }}
 {%- endif -%}
+{%- endmacro %}
+
+{# The same of the columns of a statement that reads one table alone. #}
+{% macro is_touched(prefix='') -%}
+{{ is_of_days(prefix, touched_table()) }}
 {%- endmacro %}
 
 {# The temporary table of those days, or another one beside it. #}
 {% macro touched_table(kind='touched') -%} {{ model.name }}__{{ kind }} {%- endmacro %}
+
+
+{# The condition that a row is of one of some outlet-days, which `days` has: a table, or a query in brackets. #}
+{% macro is_of_days(prefix, days) -%}
+{{ adapter.dispatch('is_of_days', 'c4')(prefix, days) }}
+{%- endmacro %}
+
+{# Lowest and highest dates are passed down to the scan. #}
+{% macro duckdb__is_of_days(prefix, days) -%}
+({{ prefix }}outlet_id, {{ prefix }}business_date) in (select outlet_id, business_date from {{ days }} as days)
+{%- endmacro %}
+
+{#
+  Builds join by passes over tables (PLANS of assets/dbt.py). So that no pass is over all of history, the dates alone,
+  which are known before, choose the months and what is read of them.
+#}
+{% macro postgres__is_of_days(prefix, days) -%}
+{%- set date = prefix ~ 'business_date' -%}
+({{ date }} >= (select min(business_date) from {{ days }} as days)
+    and {{ date }} <= (select max(business_date) from {{ days }} as days)
+    and {{ date }} = any(array(select distinct business_date from {{ days }} as days))
+    and {{ duckdb__is_of_days(prefix, days) }})
+{%- endmacro %}

@@ -6,12 +6,13 @@ what follows reads it. Beside the simulated outlets it has the worked example DS
 
 from __future__ import annotations
 
+import itertools
 import json
 import operator
 import re
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -72,6 +73,7 @@ class Warehouse:
     now: datetime
     statuses: dict[str, str] = field(default_factory=dict)  # of the first build
     runner: Runner | None = None
+    deliveries: Iterator[int] = field(default_factory=itertools.count)
 
     @property
     def path(self) -> Path:
@@ -93,10 +95,12 @@ class Warehouse:
             connection.execute(sql, parameters)
 
     def insert(self, table: str, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Add rows; columns that a row lacks are null."""
+        """Add rows; columns that a row lacks are null, but for the delivery of a check."""
         items = list(rows)
         if not items:
             return
+        if table == "raw_hand.checks":
+            items = [{"c4_seq": next(self.deliveries)} | dict(item) for item in items]
         with duckdb.connect(str(self.path)) as connection:
             connection.execute("set timezone = 'UTC'")
             names = list(dict.fromkeys(name for item in items for name in item))

@@ -5,8 +5,8 @@
     ledger does not span (the ledger was lost) is made anew.
 
     What was built is told by the table's own comment, `c4 <code> <version> <made>`: it commits with the rows, moves with
-    a backup and goes with the table. `code` is a hash of the compiled query, the columns and the `code` of the models
-    that it reads; another one, a lost comment or --full-refresh has the table made anew, and `made` is the invocation
+    a backup and goes with the table. `code` is a hash of the compiled query, the views below it, the columns and the
+    `code` of the models that it reads; another one, a lost comment or --full-refresh has the table made anew, and `made` is the invocation
     that did so: between two nights of one `made`, days above a version are all that can differ, which is what is
     published (ingestion/core/warehouse). Whatever else such a model reads must be part of a day's fingerprint;
     tests/unit/test_dbt_project.py holds that.
@@ -26,7 +26,8 @@
   {%- set codes = [sql] + model.columns.values() | map(attribute='name') | list + model.columns.values() | map(attribute='data_type') | list -%}
   {%- set known = run_query('select coalesce(min(version), 0), coalesce(max(version), 0) from ' ~ ledger).rows[0] -%}
   {%- set versions = [known[1] | int] -%}
-  {%- for parent in by_day_parents() -%}
+  {%- do codes.append(definitions_of(views_read())) -%}
+  {%- for parent in by_day_parents(model) -%}
     {%- set state = built_state(parent) -%}
     {%- if state is none -%}
       {{ exceptions.raise_compiler_error(this.identifier ~ " cannot be built: " ~ parent.identifier ~ " does not tell what it holds; build it first") }}
@@ -56,9 +57,9 @@
       insert into {{ touched_table() }} select outlet_id, business_date from {{ touched_table('days') }} where slice = {{ slice }};
       {{ 'analyze ' ~ touched_table() if target.type == 'postgres' }}
     {%- endcall -%}
-    {%- if reads_staging() -%}
+    {%- if reads_deliveries() -%}
       {%- call statement('from') -%}
-        {{ read_from('select min(c4_seq) from ' ~ ref('int_sales__checks') ~ ' as c where ' ~ touched('c')) }}
+        {{ read_from('select coalesce(min(first_delivery), 9223372036854775807) from ' ~ ledger ~ ' where ' ~ is_touched()) }}
       {%- endcall -%}
     {%- endif -%}
     {%- call statement('main') -%}
@@ -108,8 +109,7 @@
     {{ create_by_day_table(relation, sql) }}
   {%- else -%}
     {{ make_partitions(relation) }}
-    delete from {{ relation }}
-    where (outlet_id, business_date) in (select outlet_id, business_date from {{ touched_table() }});
+    delete from {{ relation }} where {{ is_touched() }};
     {{ insert_by_day(relation, sql) }}
   {%- endif -%}
 {%- endmacro -%}
@@ -138,10 +138,10 @@
   {{ create_table_as(false, relation, 'select * from (' ~ sql ~ ') order by business_date') }}
 {%- endmacro -%}
 
-{#- Partitioned by month of business date; the index serves the replacing of days. -#}
+{#- Partitioned by month of business date; the index serves the reading and replacing of days. -#}
 {%- macro postgres__create_by_day_table(relation, sql) -%}
     create table {{ relation }} {{ get_table_columns_and_constraints() }} partition by range (business_date);
-    create index on {{ relation }} (outlet_id, business_date);
+    create index on {{ relation }} (business_date, outlet_id);
     {{ make_partitions(relation) }}
     {{ insert_by_day(relation, sql) }}
 {%- endmacro -%}
@@ -182,17 +182,40 @@
 {%- endmacro -%}
 
 
-{#- Whether it takes the rows of its checks from staging, of which it needs no older deliveries than those of the checks. -#}
-{%- macro reads_staging() -%}
+{#- Whether it reads kept checks or, for the checks of its days, staging: no older deliveries than those of the days. -#}
+{%- macro reads_deliveries() -%}
   {%- set read = model.depends_on.nodes -%}
-  {{ return('model.c4.int_sales__checks' in read and 'model.c4.int_unified__' in read | join(' ')) }}
+  {%- set of_checks = 'model.c4.int_sales__checks' in read and 'model.c4.int_unified__' in read | join(' ') -%}
+  {{ return('model.c4.int_sales__placed_checks' in read or of_checks) }}
 {%- endmacro -%}
 
 
-{#- The by_day models that this one reads. -#}
-{%- macro by_day_parents() -%}
+{#-
+    The views that this one reads, and those that they read, whose text is a part of its own; but for those of unified
+    records: what they say of a check is in its content.
+-#}
+{%- macro views_read() -%}
   {%- set found = [] -%}
-  {%- for parent in model.depends_on.nodes if graph.nodes.get(parent, {}).get('config', {}).get('materialized') == 'by_day' -%}
+  {%- set left = namespace(ids=[model.unique_id]) -%}
+  {%- for _ in graph.nodes if left.ids -%}
+    {%- set parents = [] -%}
+    {%- for id in left.ids -%} {%- do parents.extend(graph.nodes[id].depends_on.nodes) -%} {%- endfor -%}
+    {%- set left.ids = [] -%}
+    {%- for id in parents | unique if graph.nodes.get(id, {}).get('config', {}).get('materialized') == 'view' -%}
+      {%- if 'unified' not in graph.nodes[id].fqn and id not in found -%}
+        {%- do found.append(id) -%}
+        {%- do left.ids.append(id) -%}
+      {%- endif -%}
+    {%- endfor -%}
+  {%- endfor -%}
+  {{ return(found) }}
+{%- endmacro -%}
+
+
+{#- The by_day models that a node reads. -#}
+{%- macro by_day_parents(node) -%}
+  {%- set found = [] -%}
+  {%- for parent in node.depends_on.nodes if graph.nodes.get(parent, {}).get('config', {}).get('materialized') == 'by_day' -%}
     {%- set node = graph.nodes[parent] -%}
     {%- do found.append(api.Relation.create(database=node.database, schema=node.schema, identifier=node.alias)) -%}
   {%- endfor -%}

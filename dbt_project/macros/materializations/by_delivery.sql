@@ -34,7 +34,8 @@
   {%- call statement('main') -%}
     {%- if whole %}
       {{ drop_present(present) }}
-      {{ create_table_as(false, relation, sql) }}
+      {{ create_table_as(false, relation, sql) }};
+      {{ 'create index on ' ~ relation ~ ' (c4_seq)' if target.type == 'postgres' }}
     {%- else %}
       {{ adapter.dispatch('replace_deliveries', 'c4')(relation, sql, origins, first) }}
     {%- endif %}
@@ -136,6 +137,7 @@
 {%- endmacro -%}
 
 {%- macro definitions_of(views) -%}
+  {%- if not views -%} {{ return('') }} {%- endif -%}
   {%- set names = [] -%}
   {%- for id in views -%} {%- do names.append("('" ~ graph.nodes[id].schema ~ "', '" ~ graph.nodes[id].alias ~ "')") -%} {%- endfor -%}
   {{ return(local_md5(run_query(adapter.dispatch('definitions', 'c4')(names | join(', '))).columns[0].values() | join('\n'))) }}

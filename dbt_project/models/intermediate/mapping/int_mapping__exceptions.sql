@@ -11,8 +11,8 @@ found as (
     from {{ ref('int_mapping__exceptions_daily') }}
 
     union all
-    select 'outlet', c.integration_id, c.source_outlet_id, null, null, null, '', 1, c.source_bill_total
-    from {{ ref('int_sales__checks') }} as c
+    select 'outlet', c.integration_id, c.source_outlet_id, null, null, null, '', 1, c.bill_total
+    from {{ ref('int_sales__placed_checks') }} as c
     where c.outlet_id is null
 
     union all

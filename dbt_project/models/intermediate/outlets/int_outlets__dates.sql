@@ -1,3 +1,5 @@
+{{ config(materialized='table') }}
+
 -- Every business date that an outlet needs: those on which it should trade, and those on which anything happened.
 with settings as (
     select as_of, {{ utc_date('as_of') }} as today
@@ -28,7 +30,7 @@ traded as (
         m.outlet_id,
         c.source_business_date,
         {{ utc_date('c.opened_at') }} as utc_date
-    from {{ ref('int_unified__checks') }} as c
+    from {{ ref('int_sales__staged_checks') }} as c
     inner join {{ source('raw_c4', 'integration_outlets') }} as m
         on m.integration_id = c.integration_id
         and m.source_outlet_id = c.source_outlet_id

@@ -3,7 +3,8 @@
     materialized='incremental',
     incremental_strategy='delete+insert',
     unique_key=['outlet_id', 'business_date'],
-    full_refresh=false
+    full_refresh=false,
+    on_schema_change='append_new_columns'
   )
 }}
 
@@ -12,14 +13,9 @@
 -- that it has. Content is compared, not deliveries or times: a record that arrives again as it was touches nothing, and
 -- one that was edited, voided, moved to another date, taken back by the vendor, mended or mapped anew touches the days it
 -- leaves and the days it enters. A day that is gone keeps its row, without a fingerprint. Never built anew: versions
--- that began again would hide changes.
+-- that began again would hide changes. `first_delivery` is the lowest delivery of the day's checks: models that read
+-- staging for a day need no older one.
 -- Of an entity it has what those models read: a period that is locked, or a new approval limit, changes no fact.
-{%- set told = [] -%} {#- of a check, its lines and payments, all but by which delivery they came -#}
-{%- if execute -%}
-  {%- for column in adapter.get_columns_in_relation(ref('int_sales__checks')) if column.name != 'c4_seq' -%}
-    {%- do told.append('c.' ~ column.name) -%}
-  {%- endfor -%}
-{%- endif %}
 {%- set entity_rules = ['e.tax_comps', 'e.service_charge_policy'] %}
 -- Spans of dates with what configuration says about a vendor's codes and an entity's costs and accounts.
 with configured as (
@@ -55,14 +51,18 @@ settings as (
 ),
 
 checks as (
-    select c.outlet_id, c.business_date, c.vendor, sum({{ row_hash(told) }}) as content
-    from {{ ref('int_sales__checks') }} as c
+    select c.outlet_id, c.business_date, c.vendor, sum(c.content) as content, min(c.c4_seq) as first_delivery
+    from {{ ref('int_sales__placed_checks') }} as c
     where c.outlet_id is not null
     group by c.outlet_id, c.business_date, c.vendor
 ),
 
 sales as (
-    select c.outlet_id, c.business_date, sum(c.content) + sum(coalesce(s.content, 0)) as content
+    select
+        c.outlet_id,
+        c.business_date,
+        sum({{ row_hash(['c.vendor', 'c.content']) }}) + sum(coalesce(s.content, 0)) as content,
+        min(c.first_delivery) as first_delivery
     from checks as c
     left join settings as s
         on s.scope = 'vendor'
@@ -93,7 +93,8 @@ found as (
             cast(sales.content as varchar),
             'shifts ' || cast(shifts.content as varchar),
             'counts ' || cast(counts.content as varchar)
-        ) as fingerprint
+        ) as fingerprint,
+        sales.first_delivery
     from {{ ref('int_outlets__calendar') }} as d
     inner join {{ source('raw_c4', 'entities') }} as e
         on e.entity_id = d.entity_id
@@ -114,17 +115,21 @@ found as (
 )
 
 {% if is_incremental() -%}
+{#- a ledger of an earlier version has no such column -#}
+{%- set columns = adapter.get_columns_in_relation(this) | map(attribute='name') -%}
+{%- set first_delivery = 'known.first_delivery' if 'first_delivery' in columns else 'cast(null as bigint)' -%}
 select
     coalesce(f.outlet_id, known.outlet_id) as outlet_id,
     coalesce(f.business_date, known.business_date) as business_date,
     f.fingerprint,
-    last_build.version + 1 as version
+    case when f.fingerprint is distinct from known.fingerprint then last_build.version + 1 else known.version end as version,
+    f.first_delivery
 from found as f
 full outer join {{ this }} as known
     on known.outlet_id = f.outlet_id
     and known.business_date = f.business_date
 cross join (select coalesce(max(version), 0) as version from {{ this }}) as last_build
-where f.fingerprint is distinct from known.fingerprint
+where f.fingerprint is distinct from known.fingerprint or f.first_delivery is distinct from {{ first_delivery }}
 {%- else -%}
-select outlet_id, business_date, fingerprint, cast({{ first_version() }} as bigint) as version from found
+select outlet_id, business_date, fingerprint, cast({{ first_version() }} as bigint) as version, first_delivery from found
 {%- endif %}

@@ -1,8 +1,12 @@
 {{ config(materialized='by_delivery') }}
 
+{#- all that is told of a check, but by which delivery it came -#}
+{%- set told = [] -%}
+{%- for name in unified_columns('checks') if name != 'c4_seq' -%} {%- do told.append('c.' ~ name) -%} {%- endfor %}
+
 -- Checks as staging tells them, kept from build to build, because what was delivered long ago is the greatest part of
--- all. `content` stands for a check's lines and payments, which are not kept; a line or payment that a check has twice
--- is counted.
+-- all. `content` stands for a check with its lines and payments, which are not kept; a line or payment that a check has
+-- twice is counted.
 with lines as (
     select
         integration_id,
@@ -25,7 +29,7 @@ payments as (
 
 select
     c.*,
-    coalesce(l.content, 0) + coalesce(p.content, 0) as content,
+    {{ row_hash(told) }} + coalesce(l.content, 0) + coalesce(p.content, 0) as content,
     coalesce(l.doubled, 0) as doubled_lines,
     coalesce(p.doubled, 0) as doubled_payments
 from ({{ union_vendors('checks', dataset=true) }}) as c

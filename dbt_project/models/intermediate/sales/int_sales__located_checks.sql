@@ -1,0 +1,27 @@
+-- Kept checks at the outlet that configuration gives them and at their business date: the till's own, else the one whose
+-- window holds the time. A check for which there is none of either has no outlet.
+with places as (
+    select outlet_id, business_date, false as is_told, utc_date as on_date, starts_at, ends_at
+    from {{ ref('int_outlets__windows') }}
+    union all
+    select outlet_id, business_date, true as is_told, business_date as on_date, starts_at, ends_at
+    from {{ ref('int_outlets__calendar') }}
+)
+
+select
+    c.*,
+    i.vendor,
+    coalesce(i.stands_in, false) as stands_in,
+    p.outlet_id,
+    p.business_date
+from {{ delivered(ref('int_sales__staged_checks')) }} as c
+left join {{ source('raw_c4', 'integrations') }} as i
+    on i.integration_id = c.integration_id
+left join {{ source('raw_c4', 'integration_outlets') }} as m
+    on m.integration_id = c.integration_id
+    and m.source_outlet_id = c.source_outlet_id
+left join places as p
+    on p.outlet_id = m.outlet_id
+    and p.is_told = (c.source_business_date is not null)
+    and p.on_date = coalesce(c.source_business_date, {{ utc_date('c.opened_at') }})
+    and (p.is_told or (c.opened_at >= p.starts_at and c.opened_at < p.ends_at))
