@@ -6,14 +6,15 @@ the same for the same content for ever, `sending` committed before the call, and
 anything whose outcome is unknown is sent again.
 """
 
-from ingestion.core.outbox.content import Candidate, CandidateLine, JournalKey
+from ingestion.core.outbox.content import JOURNAL_TYPES, Candidate, CandidateLine, JournalKey
 from ingestion.core.outbox.entries import Entry
 from ingestion.core.outbox.export import export
-from ingestion.core.outbox.people import approve, live_journals
+from ingestion.core.outbox.people import approve, booked_journals
 from ingestion.core.outbox.run import ExportResult
 from ingestion.core.outbox.states import Problem, Status, history
 
 __all__ = [
+    "JOURNAL_TYPES",
     "Candidate",
     "CandidateLine",
     "Entry",
@@ -22,7 +23,7 @@ __all__ = [
     "Problem",
     "Status",
     "approve",
+    "booked_journals",
     "export",
     "history",
-    "live_journals",
 ]

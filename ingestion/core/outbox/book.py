@@ -10,11 +10,11 @@ from typing import Any
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
-from ingestion.core.journal import DocumentKind, JournalDocument, JournalType, Receipt
+from ingestion.core.journal import DocumentKind, JournalDocument, Receipt
 from ingestion.core.ops.db import reading, writing
 from ingestion.core.ops.models import OutboxDocument, OutboxEvent, OutboxLine
 from ingestion.core.ops.store import Ops
-from ingestion.core.outbox.content import Candidate, JournalKey
+from ingestion.core.outbox.content import JOURNAL_TYPES, Candidate, JournalKey
 from ingestion.core.outbox.entries import Entry, document_row, line_rows, read_entries
 from ingestion.core.outbox.states import OPEN, SENDABLE, SETTLED, BookError, Status, move, note
 
@@ -82,7 +82,7 @@ class Book:
         )
         with reading(self.ops.sessions) as session:
             for entity, outlet, day, journal_type, kind, status, content in session.execute(query).tuples():
-                key = JournalKey(entity, outlet, day, JournalType(journal_type))
+                key = JournalKey(entity, outlet, day, JOURNAL_TYPES[journal_type])
                 candidate = candidates.get(key)
                 settled = status in SETTLED and kind != DocumentKind.REVERSAL
                 if settled and candidate is not None and candidate.content_hash == content:

@@ -14,6 +14,7 @@ from ingestion.core.journal import DocumentKind, JournalLine, JournalType
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 REFERENCE_PREFIX = "C4"
 REFERENCE_LENGTH = 16
+JOURNAL_TYPES = {str(kind): kind for kind in JournalType}  # an enumeration looks a value up ten times as slowly
 
 Booking = tuple[str, str, str]  # account code, target account, component
 Amounts = dict[Booking, Decimal]  # signed, debit positive; never zero

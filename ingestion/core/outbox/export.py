@@ -33,9 +33,10 @@ def export(
     """Make the target's books say what the candidates say, each change exactly once.
 
     `candidates` is one snapshot of the marts: every journal of the entities that post to this target, also those
-    that have become empty (see `live_journals`) and those that are held. A document whose journal is not in the
-    snapshot is not sent. After the ops database was `restored` from a backup, everything is looked up before it is
-    sent: the target may hold what the backup does not know. Opens an incident per problem, closes those that are over.
+    that have become empty (see `booked_journals`) and those that are held; those that are settled with this very
+    content may be left out. A document whose journal is not in the snapshot is not sent. After the ops database was
+    `restored` from a backup, everything is looked up before it is sent: the target may hold what the backup does not
+    know. Opens an incident per problem, closes those that are over.
     Raises LeaseHeldError when another export to this target is running, ValueError for a candidate that does not
     belong here.
     """

@@ -1,25 +1,45 @@
-"""What people ask of the outbox, and the one thing they may do to it: release a document."""
+"""What is asked of the outbox as a whole, and the one thing that people may do to it: release a document."""
 
 from __future__ import annotations
 
 from sqlalchemy import select
 
-from ingestion.core.journal import JournalType
+from ingestion.core.journal import DocumentKind
 from ingestion.core.ops.db import reading, writing
 from ingestion.core.ops.models import AuditEntry, OutboxDocument, OutboxEvent
 from ingestion.core.ops.store import Ops
-from ingestion.core.outbox.content import JournalKey
-from ingestion.core.outbox.states import SENDABLE, BookError, Status
+from ingestion.core.outbox.content import JOURNAL_TYPES, JournalKey
+from ingestion.core.outbox.states import SENDABLE, SETTLED, BookError, Status
 
 
-def live_journals(ops: Ops, target: str) -> set[JournalKey]:
-    """Journals of which the target holds, or may come to hold, something: those that marts must not lose silently."""
-    query = select(
-        OutboxDocument.entity_id, OutboxDocument.outlet_id, OutboxDocument.business_date, OutboxDocument.journal_type
+def booked_journals(ops: Ops, target: str) -> dict[JournalKey, str]:
+    """Journals of which the target holds, or may come to hold, something: those that marts must not lose silently.
+
+    Each with the hash of the content that the books were brought to, "" where that is not certain: a document of it is
+    not settled, or the last one is a reversal, whose repost may be missing.
+    """
+    query = (
+        select(
+            OutboxDocument.entity_id,
+            OutboxDocument.outlet_id,
+            OutboxDocument.business_date,
+            OutboxDocument.journal_type,
+            OutboxDocument.kind,
+            OutboxDocument.status,
+            OutboxDocument.content_hash,
+        )
+        .where(OutboxDocument.target == target)
+        .order_by(OutboxDocument.sequence)
     )
+    found: dict[JournalKey, str] = {}
+    unsettled: set[JournalKey] = set()
     with reading(ops.sessions) as session:
-        rows = session.execute(query.where(OutboxDocument.target == target).distinct()).tuples()
-        return {JournalKey(entity, outlet, day, JournalType(kind)) for entity, outlet, day, kind in rows}
+        for entity, outlet, day, journal_type, kind, status, content in session.execute(query).tuples():
+            key = JournalKey(entity, outlet, day, JOURNAL_TYPES[journal_type])
+            found[key] = "" if kind == DocumentKind.REVERSAL else content
+            if status not in SETTLED:
+                unsettled.add(key)
+    return found | dict.fromkeys(unsettled, "")
 
 
 def approve(ops: Ops, reference: str, who: str) -> list[str]:

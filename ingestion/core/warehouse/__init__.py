@@ -84,6 +84,11 @@ def analyze(settings: Settings, dataset: str, tables: Mapping[str, Sequence[str]
     engine_of(settings).analyze(dataset, tables)
 
 
+def sha256(settings: Settings, text: str) -> str:
+    """SQL for the SHA-256 of a text column's UTF-8, in hexadecimal digits."""
+    return engine_of(settings).sha256(text)
+
+
 def publish(settings: Settings, only: Collection[str] = ()) -> int:
     """Show the marts (or some, the others staying as they were published) as they are now to analysts and BI tools, all
     at once. Returns the number of tables.
@@ -151,6 +156,7 @@ __all__ = [
     "replace",
     "restore",
     "rows",
+    "sha256",
     "sql_type",
     "write_lock",
 ]

@@ -88,17 +88,22 @@ class DuckWarehouse:
     def analyze(self, dataset: str, tables: Mapping[str, Sequence[str]]) -> None:
         """DuckDB keeps its statistics by itself."""
 
+    def sha256(self, text: str) -> str:
+        return f"sha256({text})"
+
     def publish(self, only: Collection[str]) -> int:
         """A reader that has the old file open keeps reading it undisturbed; the next open sees the new one.
 
-        The new file begins as a copy of the old one. Of facts that are built by outlet-day only those days are copied
-        that were built since; every other mart is, but for views of marts, which are views there too.
+        The new file begins as the one before the old one, kept beside it for that, or as a copy of the old one where
+        somebody still reads that. Of facts that are built by outlet-day only those days are copied that were built
+        since; every other mart is, but for views of marts, which are views there too.
         """
         target = self.settings.published_path
         target.parent.mkdir(parents=True, exist_ok=True)
-        fresh = target.with_name(f".{target.name}.new")
+        fresh, before = (target.with_name(f".{target.name}.{kind}") for kind in ("new", "before"))
         with self.write_lock():
-            connection = self._copied(target, fresh)
+            # of marts that are not published now, only the old file holds what its readers see
+            connection = self._begun(target, fresh, None if only else before)
             catalog = self.settings.warehouse_path.stem  # as dbt knows it: the views among the marts name it
             try:
                 connection.execute(f"attach '{_quoted(self.settings.warehouse_path)}' as \"{catalog}\" (read_only)")
@@ -116,20 +121,27 @@ class DuckWarehouse:
                         _publish(connection, catalog, name, marts[name], present.get(name))
             finally:
                 connection.close()
-            os.replace(fresh, target)
+            _replace(target, fresh, before)
         return len(names)
 
-    def _copied(self, target: Path, fresh: Path) -> duckdb.DuckDBPyConnection:
-        """The next published file, open: a copy of this one, or empty where there is none that can be read."""
+    def _begun(self, target: Path, fresh: Path, before: Path | None) -> duckdb.DuckDBPyConnection:
+        """The next published file, open: the one `before` this one, a copy of this one, or empty where neither is."""
         for name in (fresh, fresh.with_name(f"{fresh.name}.wal")):
             name.unlink(missing_ok=True)
-        if target.exists():
-            shutil.copyfile(target, fresh)
+        if not target.exists():
+            return self._connected(fresh)
+        if before is not None and before.exists() and not _is_open_here(before):
+            before.rename(fresh)
             try:
-                return self._connected(fresh)
-            except duckdb.Error as error:
-                log.warning("the published marts are made anew: their file cannot be read (%s)", type(error).__name__)
+                return self._connected(fresh)  # alone: another process that reads it holds a lock
+            except duckdb.Error:
                 fresh.unlink()
+        shutil.copyfile(target, fresh)
+        try:
+            return self._connected(fresh)
+        except duckdb.Error as error:
+            log.warning("the published marts are made anew: their file cannot be read (%s)", type(error).__name__)
+            fresh.unlink()
         return self._connected(fresh)
 
     @contextmanager
@@ -154,6 +166,32 @@ class DuckWarehouse:
             raise FileExistsError(f"{path} is there already; restore into an empty folder")
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, path)
+
+
+def _replace(target: Path, fresh: Path, before: Path) -> None:
+    """Put `fresh` in the place of `target`, which stays as `before` where the file system has links."""
+    kept = before.with_name(f"{before.name}.link")
+    kept.unlink(missing_ok=True)
+    try:
+        os.link(target, kept)
+    except OSError as error:  # no target yet, or no links: the next publication begins as a copy
+        log.debug("no file is kept for the next publication: %s", error)
+    os.replace(fresh, target)
+    if kept.exists():
+        os.replace(kept, before)
+
+
+def _is_open_here(path: Path) -> bool:
+    """Whether this process itself has the file open: its own locks keep it from nothing."""
+    wanted = path.stat()
+    for name in os.listdir("/dev/fd"):
+        try:
+            found = os.fstat(int(name))
+        except OSError:  # that of the listing itself
+            continue
+        if (found.st_dev, found.st_ino) == (wanted.st_dev, wanted.st_ino):
+            return True
+    return False
 
 
 def _marts(connection: duckdb.DuckDBPyConnection, catalog: str | None = None) -> dict[str, Built | None]:

@@ -208,6 +208,9 @@ class PostgresWarehouse:
 
     # Publishing
 
+    def sha256(self, text: str) -> str:
+        return f"encode(sha256(convert_to({text}, 'UTF8')), 'hex')"
+
     def publish(self, only: Collection[str]) -> int:
         """Bring the published tables to what the marts hold, in one transaction.
 

@@ -264,7 +264,8 @@ class MokaSandbox(Sandbox):
         self._receipts: OrderedDict[int, list[tuple[float, SimCheck]]] = OrderedDict()
         self._days: dict[int, dict[date, DayTotals]] = {}
         self._pages: OrderedDict[str, bytes] = OrderedDict()
-        self._prepared: dict[str, msgspec.Raw] = {}  # receipts made ahead, by the check's id
+        # receipts made ahead: when it was changed last and opened, and what is said of it, newest first
+        self._prepared: dict[int, list[tuple[float, float, msgspec.Raw]]] = {}
         self._edited: dict[int, dict[str, Any]] = {}  # items that somebody changed, by id
         self.price_changes: list[tuple[str, str, int, int]] = []  # outlet, SKU, old and new: writes that took effect
         self._routes: tuple[tuple[re.Pattern[str], Callable[[Request, SimOutlet], Response]], ...] = (
@@ -557,15 +558,20 @@ class MokaSandbox(Sandbox):
             return error(400, f"time_filter is invalid: {chosen}", "ApiErrors::ApiValidationFailed")
         key = f"{request.path}?{urlencode(request.query, doseq=True)}"
         with self.lock:
-            now, receipts = self._known_receipts(outlet)
+            now = self._follow_clock()
             if key in self._pages:
                 return Response(body=self._pages[key])
+            known: Sequence[tuple[float, float, msgspec.Raw | SimCheck]] = self._prepared.get(outlet.number) or [
+                (changed, check.opened_at.timestamp(), check) for changed, check in self._known_receipts(outlet)[1]
+            ]
         since = float(request.arg("since", "0"))
         until = float(request.arg("until") or now.timestamp() + 1)
         size = int(request.arg("per_page", str(DEFAULT_PER_PAGE)))
-        if chosen == "created_at":
-            receipts = sorted(((c.opened_at.timestamp(), c) for _, c in receipts), key=itemgetter(0), reverse=True)
-        found = [receipt for receipt in receipts if since <= receipt[0] < until]
+        by_creation = chosen == "created_at"
+        timed = [(opened if by_creation else changed, receipt) for changed, opened, receipt in known]
+        found = [(at, receipt) for at, receipt in timed if since <= at < until]
+        if by_creation:
+            found.sort(key=itemgetter(0), reverse=True)
         shown = found[:size]
         token = request.headers["Authorization"].removeprefix("Bearer ")
         query = {
@@ -580,7 +586,9 @@ class MokaSandbox(Sandbox):
             {
                 "next_url": f"https://api.mokapos.com{path}?{urlencode(query)}",
                 "completed": len(found) <= size,
-                "payments": [self._prepared.get(check.uid) or self._payment(check, now) for _, check in shown],
+                "payments": [
+                    receipt if isinstance(receipt, msgspec.Raw) else self._payment(receipt, now) for _, receipt in shown
+                ],
             }
         )
         with self.lock:
@@ -666,7 +674,10 @@ class MokaSandbox(Sandbox):
         for outlet in self._outlets.values():
             with self.lock:
                 now, receipts = self._known_receipts(outlet)
-                self._prepared |= {check.uid: encoded(self._payment(check, now)) for _, check in receipts}
+                self._prepared[outlet.number] = [
+                    (changed, check.opened_at.timestamp(), encoded(self._payment(check, now)))
+                    for changed, check in receipts
+                ]
 
     # One receipt
 
