@@ -26,4 +26,5 @@ def placed(engine: str) -> Iterator[Place]:
     from tests import postgres as pg  # the embedded server, with the settings that it comes with
 
     with pg.restartable_server() as server, pg.database(server.url) as floor:
+        pg.execute(server.url, "alter role current_user set work_mem = '64MB'")  # which the runbook has of a role
         yield Place(server.url, floor, server.pid)

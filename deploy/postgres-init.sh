@@ -7,4 +7,5 @@ create role c4_reader nologin;
 create database c4 owner c4 template template0 encoding 'UTF8' locale_provider builtin builtin_locale 'C.UTF-8';
 revoke connect, temporary on database c4 from public;
 grant connect on database c4 to c4_reader;
+alter role c4 set work_mem = '64MB';
 SQL

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 import pytest
@@ -17,6 +18,9 @@ from ingestion.core import warehouse
 from ingestion.core.settings import Settings
 from ingestion.sandbox.company import Company
 from tests.unit.test_dbt_project import Warehouse, copy_project, create_tables, put_company, put_sales
+
+if TYPE_CHECKING:
+    from tests.dbt_runner import Runner
 
 pytestmark = pytest.mark.xdist_group("dbt")
 
@@ -154,44 +158,120 @@ def test_days_built_alone_equal_a_full_build(stand: Stand) -> None:
 
 
 MANY = 1_000_000  # rows of a day with sales
+BY_DAY_OF_SOLD = "{{ config(materialized='by_day') }} select * from sold where {{ touched('sold') }}"
 
 
-def outlet_days(version: int, first: int, last: int) -> str:
-    """SQL for one outlet's days from `first` up to, not including, `last`."""
-    date = "date '2026-04-01' + d::int as business_date"
-    return f"select 'JKT-001' as outlet_id, {date}, {version} as version from range({first}, {last}) as t (d)"
+@dataclass
+class Shop:
+    """A project of one fact by outlet-day, `fct_sold`, over tables of a DuckDB file."""
+
+    folder: Path
+    runner: Runner | None = None
+
+    @property
+    def path(self) -> Path:
+        return self.folder / "warehouse.duckdb"
+
+    def write(self, **models: str) -> None:
+        """The project anew: its fact, a data test of that, and `models`."""
+        project = self.folder / "project"
+        shutil.rmtree(project, ignore_errors=True)
+        for part in ("macros", "tests/generic"):
+            shutil.copytree(dbt.PROJECT_DIR / part, project / part)
+        shutil.copy(dbt.PROJECT_DIR / "profiles.yml", project)
+        given = yaml.safe_load((dbt.PROJECT_DIR / "dbt_project.yml").read_text())
+        declared = {name: given[name] for name in ("name", "version", "profile", "on-run-end")}
+        declared["vars"] = {"outlet_days_at_a_time": 1, "vendors": {}}
+        columns = {"outlet_id": "varchar", "business_date": "date", "n": "bigint"}
+        fact = {
+            "name": "fct_sold",
+            "columns": [{"name": name, "data_type": kind} for name, kind in columns.items()],
+            "data_tests": [{"unique_in_day": {"arguments": {"columns": list(columns)}}}],
+        }
+        texts = {"int_outlets__day_versions": "select * from main.outlet_days", "fct_sold": BY_DAY_OF_SOLD} | models
+        (project / "models").mkdir()
+        (project / "dbt_project.yml").write_text(yaml.safe_dump(declared))
+        (project / "models" / "models.yml").write_text(yaml.safe_dump({"models": [fact]}))
+        for name, text in texts.items():
+            (project / "models" / f"{name}.sql").write_text(text)
+        from tests.dbt_runner import Runner  # a process that only collects the tests goes without dbt
+
+        self.runner = Runner(self.folder, project)
+        self.sql(
+            "create table if not exists outlet_days (outlet_id varchar, business_date date, version bigint)",
+            "create table if not exists sold (outlet_id varchar, business_date date, n bigint)",
+        )
+
+    def touch(self, version: int, *days: int) -> None:
+        for day in days:
+            date = f"date '2026-04-01' + {day}"
+            self.sql(
+                f"delete from outlet_days where business_date = {date}",
+                f"insert into outlet_days values ('JKT-001', {date}, {version})",
+            )
+
+    def sell(self, day: int, numbers: str) -> None:
+        """`numbers` is SQL for a list of them."""
+        self.sql(f"insert into sold select 'JKT-001', date '2026-04-01' + {day}, unnest({numbers})")
+
+    def sql(self, *statements: str) -> None:
+        with duckdb.connect(str(self.path)) as connection:
+            for statement in statements:
+                connection.execute(statement)
+
+    def build(self, *arguments: str) -> None:
+        assert self.runner is not None
+        self.runner.run({"C4_DBT_DUCKDB_PATH": str(self.path)}, "build", *arguments)
+
+    def count(self, table: str) -> int:
+        with duckdb.connect(str(self.path), read_only=True) as connection:
+            (found,) = connection.execute(f"select count(*) from marts.{table}").fetchall()
+            return int(found[0])
 
 
 def test_days_after_days_without_rows_are_seen_at_once(tmp_path: Path) -> None:
     """Catches: models that find nothing in a fact of this very build, because its first days had no rows (DuckDB)."""
-    from tests.dbt_runner import Runner  # a process that only collects the tests goes without dbt
-
-    project, path = tmp_path / "project", tmp_path / "warehouse.duckdb"
-    shutil.copytree(dbt.PROJECT_DIR / "macros", project / "macros")
-    shutil.copy(dbt.PROJECT_DIR / "profiles.yml", project)
-    declared = {"name": "c4", "version": "1.0.0", "profile": "c4", "vars": {"outlet_days_at_a_time": 1, "vendors": {}}}
-    columns = {"outlet_id": "varchar", "business_date": "date", "n": "bigint"}
-    listed = [{"name": name, "data_type": kind} for name, kind in columns.items()]
-    for name, text in {
-        "dbt_project.yml": yaml.safe_dump(declared),
-        "models/models.yml": yaml.safe_dump({"models": [{"name": "fct_sold", "columns": listed}]}),
-        "models/int_outlets__day_versions.sql": "select * from main.outlet_days",
-        "models/fct_sold.sql": "{{ config(materialized='by_day') }} select * from sold where {{ touched('sold') }}",
-        "models/fct_seen.sql": "{{ config(materialized='table') }} select * from {{ ref('fct_sold') }} where n = 0",
-    }.items():
-        (project / name).parent.mkdir(exist_ok=True)
-        (project / name).write_text(text)
-    runner = Runner(tmp_path, project)
+    shop = Shop(tmp_path)
+    shop.write(fct_seen="{{ config(materialized='table') }} select * from {{ ref('fct_sold') }} where n = 0")
     for build in (1, 2):  # four days more each, with sales on the last one alone
         last = 4 * build
-        with duckdb.connect(str(path)) as connection:
-            connection.execute(f"create table if not exists outlet_days as {outlet_days(0, 0, 0)}")
-            connection.execute(f"insert into outlet_days {outlet_days(build, last - 4, last)}")
-            connection.execute("create table if not exists sold (outlet_id varchar, business_date date, n bigint)")
-            day = outlet_days(build, last - 1, last)
-            connection.execute(
-                f"insert into sold select outlet_id, business_date, n from ({day}), range({MANY}) as r (n)"
-            )
-        runner.run({"C4_DBT_DUCKDB_PATH": str(path)}, "run")
-        with duckdb.connect(str(path), read_only=True) as connection:
-            assert connection.execute("select count(*) from marts.fct_seen").fetchone() == (build,)
+        shop.touch(build, *range(last - 4, last))
+        shop.sell(last - 1, f"range({MANY})")
+        shop.build()
+        assert shop.count("fct_seen") == build
+
+
+def test_a_data_test_holds_the_days_that_it_has_not_passed(tmp_path: Path) -> None:
+    """Catches: a night that reads all of history for its tests; a day whose test failed, and that the next night lets
+    pass because it was built before."""
+    shop = Shop(tmp_path)
+    shop.write()
+    shop.touch(1, 0, 1)
+    shop.sell(0, "[1, 2]")
+    shop.build()
+    shop.sell(0, "[1]")  # not told by the ledger, so neither built nor tested
+    shop.touch(2, 2)
+    shop.sell(2, "[5, 5]")
+    for _ in range(2):
+        with pytest.raises(AssertionError, match="unique_in_day"):
+            shop.build()
+    shop.sql("delete from sold where n = 5")
+    shop.sell(2, "[5]")
+    shop.touch(3, 2)
+    shop.build()
+    with pytest.raises(AssertionError, match="unique_in_day"):
+        shop.build("--full-refresh")
+
+
+def test_a_fact_is_made_anew_when_a_view_that_it_reads_says_something_else(tmp_path: Path) -> None:
+    """Catches: an upgrade that leaves old days as the old view had them."""
+    shop = Shop(tmp_path)
+    fact = BY_DAY_OF_SOLD.replace("from sold", "from {{ ref('int_sold') }} as sold")
+    shop.write(fct_sold=fact, int_sold="select * from sold where n < 100")
+    shop.touch(1, 0)
+    shop.sell(0, "[1, 20, 300]")
+    shop.build()
+    assert shop.count("fct_sold") == 2
+    shop.write(fct_sold=fact, int_sold="select * from sold where n < 10")
+    shop.build()
+    assert shop.count("fct_sold") == 1
