@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import date
 from decimal import Decimal
 
 from ingestion.core import warehouse
@@ -92,7 +90,7 @@ def _lines(
 ) -> dict[JournalKey, list[CandidateLine]]:
     accounts = _target_accounts(config, integration_id)
     found: dict[JournalKey, list[CandidateLine]] = {}
-    days: Iterable[date] = sorted({key.business_date for key in wanted})
+    days = sorted({key.business_date for key in wanted})
     if not days:
         return found
     marks = ", ".join("?" for _ in days)

@@ -6,9 +6,9 @@
 
     What was built is told by the table's own comment, `c4 <code> <version> <made>`: it commits with the rows, moves with
     a backup and goes with the table. `code` is a hash of the compiled query, the views below it, the columns and the
-    `code` of the models that it reads; another one, a lost comment or --full-refresh has the table made anew, and `made` is the invocation
-    that did so: between two nights of one `made`, days above a version are all that can differ, which is what is
-    published (ingestion/core/warehouse). Whatever else such a model reads must be part of a day's fingerprint;
+    `code` of the models that it reads; another one, a lost comment or --full-refresh has the table made anew, and `made` is
+    the invocation that did so: between two nights of one `made`, days above a version are all that can differ, which is
+    what is published (ingestion/core/warehouse). Whatever else such a model reads must be part of a day's fingerprint;
     tests/unit/test_dbt_project.py holds that.
 
     Days are made some at a time (`outlet_days_at_a_time`), in the order of their dates: what a full build of years needs

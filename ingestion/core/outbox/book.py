@@ -10,12 +10,12 @@ from typing import Any
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
-from ingestion.core.journal import DocumentKind, JournalDocument, Receipt
+from ingestion.core.journal import JournalDocument, Receipt
 from ingestion.core.ops.db import reading, writing
 from ingestion.core.ops.models import OutboxDocument, OutboxEvent, OutboxLine
 from ingestion.core.ops.store import Ops
-from ingestion.core.outbox.content import JOURNAL_TYPES, Candidate, JournalKey
-from ingestion.core.outbox.entries import Entry, document_row, line_rows, read_entries
+from ingestion.core.outbox.content import Candidate, JournalKey
+from ingestion.core.outbox.entries import Entry, contents, document_row, line_rows, read_entries
 from ingestion.core.outbox.states import OPEN, SENDABLE, SETTLED, BookError, Status, move, note
 
 
@@ -67,24 +67,9 @@ class Book:
         After a reversal alone nothing is certain (its repost may be missing), so those are looked at in full.
         """
         same: set[JournalKey] = set()
-        query = (
-            select(
-                OutboxDocument.entity_id,
-                OutboxDocument.outlet_id,
-                OutboxDocument.business_date,
-                OutboxDocument.journal_type,
-                OutboxDocument.kind,
-                OutboxDocument.status,
-                OutboxDocument.content_hash,
-            )
-            .where(OutboxDocument.target == self.target)
-            .order_by(OutboxDocument.sequence)
-        )
         with reading(self.ops.sessions) as session:
-            for entity, outlet, day, journal_type, kind, status, content in session.execute(query).tuples():
-                key = JournalKey(entity, outlet, day, JOURNAL_TYPES[journal_type])
+            for key, settled, content in contents(session, self.target):
                 candidate = candidates.get(key)
-                settled = status in SETTLED and kind != DocumentKind.REVERSAL
                 if settled and candidate is not None and candidate.content_hash == content:
                     same.add(key)
                 else:

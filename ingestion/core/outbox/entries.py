@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -11,8 +12,8 @@ from sqlalchemy.orm import Session
 
 from ingestion.core.journal import DocumentKind, JournalDocument, JournalLine, JournalType
 from ingestion.core.ops.models import OutboxDocument, OutboxLine
-from ingestion.core.outbox.content import JournalKey
-from ingestion.core.outbox.states import Status
+from ingestion.core.outbox.content import JOURNAL_TYPES, JournalKey
+from ingestion.core.outbox.states import SETTLED, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,28 @@ def read_entries(session: Session, *which: Any) -> list[Entry]:
     for row in session.execute(query).tuples():
         lines.setdefault(row[0], []).append(JournalLine(*row[1:]))
     return [_entry(document, tuple(lines.get(document.reference, ()))) for document in documents]
+
+
+def contents(session: Session, target: str) -> Iterator[tuple[JournalKey, bool, str]]:
+    """Every document of a target, those of a journal in their order: its journal, whether it is settled, and the
+    hash of the content that it leads to, "" for a reversal: its repost may be missing.
+    """
+    query = (
+        select(
+            OutboxDocument.entity_id,
+            OutboxDocument.outlet_id,
+            OutboxDocument.business_date,
+            OutboxDocument.journal_type,
+            OutboxDocument.kind,
+            OutboxDocument.status,
+            OutboxDocument.content_hash,
+        )
+        .where(OutboxDocument.target == target)
+        .order_by(OutboxDocument.sequence)
+    )
+    for entity, outlet, day, journal_type, kind, status, content in session.execute(query).tuples():
+        key = JournalKey(entity, outlet, day, JOURNAL_TYPES[journal_type])
+        yield key, status in SETTLED, "" if kind == DocumentKind.REVERSAL else content
 
 
 def _entry(row: OutboxDocument, lines: tuple[JournalLine, ...]) -> Entry:

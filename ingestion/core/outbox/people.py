@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from sqlalchemy import select
 
-from ingestion.core.journal import DocumentKind
 from ingestion.core.ops.db import reading, writing
 from ingestion.core.ops.models import AuditEntry, OutboxDocument, OutboxEvent
 from ingestion.core.ops.store import Ops
-from ingestion.core.outbox.content import JOURNAL_TYPES, JournalKey
-from ingestion.core.outbox.states import SENDABLE, SETTLED, BookError, Status
+from ingestion.core.outbox.content import JournalKey
+from ingestion.core.outbox.entries import contents
+from ingestion.core.outbox.states import SENDABLE, BookError, Status
 
 
 def booked_journals(ops: Ops, target: str) -> dict[JournalKey, str]:
@@ -18,26 +18,12 @@ def booked_journals(ops: Ops, target: str) -> dict[JournalKey, str]:
     Each with the hash of the content that the books were brought to, "" where that is not certain: a document of it is
     not settled, or the last one is a reversal, whose repost may be missing.
     """
-    query = (
-        select(
-            OutboxDocument.entity_id,
-            OutboxDocument.outlet_id,
-            OutboxDocument.business_date,
-            OutboxDocument.journal_type,
-            OutboxDocument.kind,
-            OutboxDocument.status,
-            OutboxDocument.content_hash,
-        )
-        .where(OutboxDocument.target == target)
-        .order_by(OutboxDocument.sequence)
-    )
     found: dict[JournalKey, str] = {}
     unsettled: set[JournalKey] = set()
     with reading(ops.sessions) as session:
-        for entity, outlet, day, journal_type, kind, status, content in session.execute(query).tuples():
-            key = JournalKey(entity, outlet, day, JOURNAL_TYPES[journal_type])
-            found[key] = "" if kind == DocumentKind.REVERSAL else content
-            if status not in SETTLED:
+        for key, settled, content in contents(session, target):
+            found[key] = content
+            if not settled:
                 unsettled.add(key)
     return found | dict.fromkeys(unsettled, "")
 

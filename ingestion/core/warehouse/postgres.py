@@ -206,10 +206,10 @@ class PostgresWarehouse:
                         cursor.execute(sql.SQL("create index {} on {} ({})").format(*place, by))
             publishing.analyze(cursor, [(dataset, name) for name in tables])
 
-    # Publishing
-
     def sha256(self, text: str) -> str:
         return f"encode(sha256(convert_to({text}, 'UTF8')), 'hex')"
+
+    # Publishing
 
     def publish(self, only: Collection[str]) -> int:
         """Bring the published tables to what the marts hold, in one transaction.

@@ -1,16 +1,6 @@
 {{ config(materialized='by_day') }}
 
 -- Checks of the outlet-days, check-level amounts local and in functional currency.
-with placed as (
-    select
-        c.*,
-        {% for amount in ['service_charge', 'tax', 'tip', 'rounding'] -%}
-        coalesce(c.{{ amount }}, 0) as local_{{ amount }}{{ ',' if not loop.last }}
-        {% endfor %}
-    from {{ ref('int_sales__placed_checks') }} as c
-    where c.outlet_id is not null and {{ touched('c') }}
-)
-
 select
     p.integration_id,
     p.check_id,
@@ -39,11 +29,12 @@ select
     {% endfor -%}
     p.bill_total as source_bill_total,
     {% for amount in ['service_charge', 'tax', 'tip', 'rounding'] -%}
-    {{ money('p.local_' ~ amount) }} as local_{{ amount }},
-    {{ money(translate('p.local_' ~ amount, 'd')) }} as {{ amount }},
+    {{ money('coalesce(p.' ~ amount ~ ', 0)') }} as local_{{ amount }},
+    {{ money(translate('coalesce(p.' ~ amount ~ ', 0)', 'd')) }} as {{ amount }},
     {% endfor -%}
     p.updated_at
-from placed as p
+from {{ ref('int_sales__placed_checks') }} as p
 inner join {{ ref('int_outlets__calendar') }} as d
     on d.outlet_id = p.outlet_id
     and d.business_date = p.business_date
+where {{ touched('p') }}

@@ -29,34 +29,7 @@ stand_ins as (
         on t.outlet_id = s.outlet_id
 )
 
-select
-    c.integration_id,
-    c.check_id,
-    c.check_number,
-    c.check_type,
-    c.refunded_check_id,
-    c.vendor,
-    c.source_outlet_id,
-    c.outlet_id,
-    c.business_date,
-    c.opened_at,
-    c.closed_at,
-    c.source_channel,
-    c.source_currency,
-    c.is_voided,
-    c.covers,
-    c.gross_sales,
-    c.discounts,
-    c.comps,
-    c.returns,
-    c.service_charge,
-    c.tax,
-    c.tip,
-    c.rounding,
-    c.bill_total,
-    c.updated_at,
-    c.content,
-    c.c4_seq
+select c.*
 from {{ ref('int_sales__located_checks') }} as c
 left join stand_ins as s
     on s.outlet_id = c.outlet_id
