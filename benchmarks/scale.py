@@ -25,7 +25,7 @@ from rich.table import Table
 
 from benchmarks import load, measured, others
 from benchmarks.memory import TreeMemory
-from benchmarks.places import Place, placed
+from benchmarks.places import Place, placed, settle
 from ingestion.core import warehouse
 from ingestion.core.platform import Platform
 from ingestion.core.records import raw_schema
@@ -96,6 +96,7 @@ def _size(outlets: int, engine: str, history: int, checks: int, tools: Sequence[
             sandboxes.set_clock(first)
             measured.run("benchmarks.history", str(data), first.isoformat(), str(history))
             _night(first)
+            settle(place)
             sandboxes.set_clock(last)
             sandboxes.prepare()
             server = stack.enter_context(TreeMemory(place.server)) if place.server else None

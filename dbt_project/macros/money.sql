@@ -30,7 +30,7 @@ end)
 {#
   A local amount in the functional currency of the entity. Foreign amounts are translated at the day's rate and
   rounded at this, the lowest, grain; amounts already in that currency stay exact, fractions included.
-  `day` is the alias of a row of int_outlets__calendar.
+  `day` is the alias of a row of dim_outlet_dates.
 #}
 {% macro translate(amount, day) -%}
 case

@@ -2,7 +2,7 @@
 -- I5: a sale, discount, comp or return of the sales mart that the daily sales journal lacks, or has twice.
 with booked as (
     select outlet_id, business_date, -sum(amount) as amount
-    from {{ ref('journal_line_sources') }} as j
+    from {{ ref('int_close__journal_totals') }} as j
     where journal_type = 'DSJ'
         and source_type = 'check_line'
         and component not in ('gift_card_sold', 'deposit')
@@ -14,7 +14,7 @@ with booked as (
 
 select s.outlet_id, s.business_date, s.net_sales, b.amount
 from {{ ref('sales_daily') }} as s
-inner join {{ ref('int_outlets__calendar') }} as c
+inner join {{ ref('dim_outlet_dates') }} as c
     on c.outlet_id = s.outlet_id
     and c.business_date = s.business_date
     and c.is_ended

@@ -977,14 +977,15 @@ def test_a_day_s_fingerprint_knows_all_that_its_models_read(house: Warehouse) ->
         known |= made_of_known
     assert len(by_day) > 10
     assert {model: missing for model in by_day if (missing := set(parents[model]) - known)} == {}
-    entities = "source.c4.raw_c4.entities"  # of which not the whole row is in the fingerprint
+    entities = "model.c4.dim_entities"  # of which not the whole row is in the fingerprint
     readers = {model for model in by_day if entities in parents[model]}
     assert readers
+    macros = {key: macro["macro_sql"] for key, macro in manifest["macros"].items()}
 
     def columns(model: str) -> set[str]:
-        query = nodes[model]["raw_code"]
-        joined = len(re.findall(r"'entities'\) }}", query))
-        assert len(re.findall(r"'entities'\) }} as e\b", query)) == joined > 0
+        query = "".join([nodes[model]["raw_code"], *(macros[key] for key in nodes[model]["depends_on"]["macros"])])
+        joined = len(re.findall(r"'dim_entities'\) }}", query))
+        assert len(re.findall(r"'dim_entities'\) }} as e\b", query)) == joined > 0
         return set(re.findall(r"\be\.(\w+)", query)) - {"entity_id"}
 
     for model in readers:

@@ -14,6 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import dlt
 import psycopg2
 import pyarrow as pa
 import pytest
@@ -125,6 +126,25 @@ def test_a_restarted_server_is_loaded_again() -> None:
             server.crash()
             server.start()
         assert pg.execute(server.url, "select count(*) from loaded") == [(2,)]
+
+
+def test_a_load_looks_up_what_it_replaces(settings: Settings) -> None:
+    """Catches: a load of one day that passes over all of history, of every table, twice."""
+    query(settings, "create schema raw_shop")
+    for table, rows in (("sold", 200_000), ("staged", 10_000)):
+        key = "select 'shop' as integration_id, md5(n::text) as root_id, n as c4_seq, repeat('x', 200) as text"
+        query(settings, f"create table raw_shop.{table} as {key} from generate_series(1, {rows}) as n")
+    warehouse.analyze(settings, "raw_shop", {name: ["integration_id", "root_id"] for name in ("sold", "staged")})
+    replaced = (
+        "explain delete from raw_shop.sold as d where exists (select 1 from raw_shop.staged as s "
+        "where d.integration_id = s.integration_id and d.root_id = s.root_id)"
+    )
+    pipeline = dlt.pipeline("plans", destination=warehouse.destination(settings), dataset_name="raw_shop")
+    with pipeline.sql_client() as client:
+        plan = str(client.execute_sql(replaced))
+    assert "Index Scan using sold_by_key" in plan
+    assert "Nested Loop" in plan
+    assert "Nested Loop" not in str(query(settings, replaced))  # as everybody else plans it
 
 
 def test_what_is_written_is_read_again_and_a_failure_leaves_nothing(settings: Settings) -> None:
@@ -300,6 +320,18 @@ def test_a_publication_that_fails_leaves_the_old_one(settings: Settings) -> None
     with pytest.raises(psycopg2.errors.DivisionByZero):
         warehouse.publish(settings)
     assert ask(settings, STATE) == (1, 1, 600)
+
+
+def test_a_view_that_would_read_the_marts_themselves_is_not_published(settings: Settings) -> None:
+    """Catches: readers who see half of a build through a view in which Postgres names a mart with its schema."""
+    build_marts(settings, 1)
+    step = "with sales_daily as (select * from marts.sales_daily) select count(*) as n from sales_daily"
+    query(settings, f"create view marts.counted as {step}")
+    with pytest.raises(RuntimeError, match="counted reads marts by its name"):
+        warehouse.publish(settings)
+    query(settings, f"create or replace view marts.counted as {step.replace('sales_daily as', 's as')[:-11]}s")
+    warehouse.publish(settings)
+    assert ask(settings, "select n from counted") == ask(settings, "select count(*) from sales_daily")
 
 
 def test_a_role_that_may_not_be_made_is_asked_for(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:

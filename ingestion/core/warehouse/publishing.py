@@ -186,6 +186,8 @@ def _show(cursor: psycopg2.extensions.cursor, mart: str) -> None:
     if new != old:
         _drop(cursor, mart, is_view=True)
         cursor.execute(sql.SQL("create view {} as ").format(sql.Identifier(PUBLISHED, mart)) + sql.SQL(new))
+        if mart not in _names(cursor, VIEWS, PUBLISHED):  # a name that a step of the query has, too, is told in full
+            raise RuntimeError(f"{mart} reads {MARTS} by its name; let none of its steps be called as a mart")
     cursor.execute("set local search_path to default")
 
 

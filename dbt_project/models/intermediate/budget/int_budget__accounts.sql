@@ -12,7 +12,7 @@ months as (
         c.outlet_id,
         {{ month_of('c.business_date') }} as month,
         count(case when c.is_ended and c.is_expected then 1 end) as days_covered
-    from {{ ref('int_outlets__calendar') }} as c
+    from {{ ref('dim_outlet_dates') }} as c
     group by c.outlet_id, {{ month_of('c.business_date') }}
 ),
 
@@ -23,7 +23,7 @@ volumes as (
         sum(s.covers) as covers,
         sum(s.checks) as checks
     from {{ ref('sales_daily') }} as s
-    inner join {{ ref('int_outlets__calendar') }} as c
+    inner join {{ ref('dim_outlet_dates') }} as c
         on c.outlet_id = s.outlet_id
         and c.business_date = s.business_date
         and c.is_ended

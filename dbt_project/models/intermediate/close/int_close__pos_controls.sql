@@ -148,7 +148,7 @@ rounded as (
         and days.outlet_id = s.outlet_id
         and days.control_date = s.control_date
         and days.basis = s.basis
-    inner join {{ ref('int_outlets__calendar') }} as d
+    inner join {{ ref('dim_outlet_dates') }} as d
         on d.outlet_id = s.outlet_id
         and d.business_date = s.control_date
 )

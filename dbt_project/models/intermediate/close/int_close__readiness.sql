@@ -4,7 +4,7 @@
 -- and `labor_hold` are null when nothing stands in the way. One row per business date that has ended.
 with days as (
     select c.*
-    from {{ ref('int_outlets__calendar') }} as c
+    from {{ ref('dim_outlet_dates') }} as c
     where c.is_ended and (
         c.is_expected
         or exists (

@@ -48,7 +48,7 @@ joined as (
         b.amount as in_books,
         e.tax_comps
     from checks as c
-    inner join {{ ref('int_outlets__calendar') }} as d
+    inner join {{ ref('dim_outlet_dates') }} as d
         on d.outlet_id = c.outlet_id
         and d.business_date = c.business_date
     inner join {{ source('raw_c4', 'entities') }} as e

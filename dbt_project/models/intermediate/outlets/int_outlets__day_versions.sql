@@ -28,7 +28,7 @@ with configured as (
     from {{ ref('int_mapping__product_costs') }}
     union all
     select 'entity', entity_id, valid_from, valid_to, {{ row_hash(['kind', 'key1', 'key2', 'account_code']) }}
-    from {{ ref('int_mapping__accounts') }}
+    from {{ ref('dim_account_mapping') }}
 ),
 
 -- The sum of the spans that hold from one change of configuration to the next.
@@ -95,8 +95,8 @@ found as (
             'counts ' || cast(counts.content as varchar)
         ) as fingerprint,
         sales.first_delivery
-    from {{ ref('int_outlets__calendar') }} as d
-    inner join {{ source('raw_c4', 'entities') }} as e
+    from {{ ref('dim_outlet_dates') }} as d
+    inner join {{ ref('dim_entities') }} as e
         on e.entity_id = d.entity_id
     left join settings as s
         on s.scope = 'entity'

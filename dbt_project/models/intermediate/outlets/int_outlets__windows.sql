@@ -6,6 +6,6 @@ select
     {{ utc_date('c.starts_at') }} + offsets.days as utc_date,
     c.starts_at,
     c.ends_at
-from {{ ref('int_outlets__calendar') }} as c
+from {{ ref('dim_outlet_dates') }} as c
 cross join (values (0), (1), (2)) as offsets (days)
 where {{ utc_date('c.starts_at') }} + offsets.days <= {{ utc_date('c.ends_at') }}

@@ -34,7 +34,7 @@ select
     {% endfor -%}
     p.updated_at
 from {{ ref('int_sales__placed_checks') }} as p
-inner join {{ ref('int_outlets__calendar') }} as d
+inner join {{ ref('dim_outlet_dates') }} as d
     on d.outlet_id = p.outlet_id
     and d.business_date = p.business_date
 where {{ touched('p') }}

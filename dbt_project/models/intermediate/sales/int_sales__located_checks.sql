@@ -5,7 +5,7 @@ with places as (
     from {{ ref('int_outlets__windows') }}
     union all
     select outlet_id, business_date, true as is_told, business_date as on_date, starts_at, ends_at
-    from {{ ref('int_outlets__calendar') }}
+    from {{ ref('dim_outlet_dates') }}
 )
 
 select

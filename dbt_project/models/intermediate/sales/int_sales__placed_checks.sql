@@ -22,7 +22,7 @@ stand_ins as (
         from {{ ref('int_sales__located_checks') }}
         where stands_in and outlet_id is not null
     ) as s
-    left join {{ ref('int_outlets__calendar') }} as c
+    left join {{ ref('dim_outlet_dates') }} as c
         on c.outlet_id = s.outlet_id
         and c.business_date = s.business_date
     left join told_until as t

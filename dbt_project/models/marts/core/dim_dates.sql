@@ -10,6 +10,6 @@ from (
     select {{ each_date('first_date', 'last_date') }} as day
     from (
         select min(business_date) as first_date, max(business_date) as last_date
-        from {{ ref('int_outlets__calendar') }}
+        from {{ ref('dim_outlet_dates') }}
     ) as span
 ) as days

@@ -8,5 +8,6 @@ select
     correction_policy,
     unmapped_policy,
     service_charge_policy,
+    tax_comps,
     lock_date
 from {{ source('raw_c4', 'entities') }}

@@ -43,7 +43,7 @@ rated as (
         {{ money('sum(p.hours) over shifts_so_far') }} as hours_after,
         {{ money('sum(p.hours) over shifts_so_far - p.hours') }} as hours_before
     from placed as p
-    left join {{ ref('int_outlets__calendar') }} as d
+    left join {{ ref('dim_outlet_dates') }} as d
         on d.outlet_id = p.outlet_id
         and d.business_date = p.business_date
     left join {{ ref('int_mapping__codes') }} as jobs

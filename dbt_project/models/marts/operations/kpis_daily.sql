@@ -101,7 +101,7 @@ left join {{ ref('labor_daily') }} as l
 left join {{ source('raw_c4', 'outlets') }} as o
     on o.outlet_id = s.outlet_id
     and s.business_date between o.valid_from and o.valid_to
-left join {{ ref('int_sales__cash_counts') }} as k
+left join {{ ref('cash_counts') }} as k
     on k.outlet_id = s.outlet_id
     and k.business_date = s.business_date
 left join cash as c

@@ -42,7 +42,7 @@ found as (
         'report of ' || c.integration_id || ' by ' || c.basis || ' day, local currency'
         || case when c.is_outdated then ', read before the last change of the day' else '' end as evidence
     from {{ ref('int_close__pos_controls') }} as c
-    inner join {{ ref('int_outlets__calendar') }} as d
+    inner join {{ ref('dim_outlet_dates') }} as d
         on d.outlet_id = c.outlet_id
         and d.business_date = c.business_date
 
@@ -77,7 +77,7 @@ found as (
         end
     from {{ ref('int_close__readback') }} as b
     cross join settings
-    left join {{ ref('int_outlets__calendar') }} as d
+    left join {{ ref('dim_outlet_dates') }} as d
         on d.outlet_id = b.outlet_id
         and d.business_date = b.business_date
 
@@ -99,7 +99,7 @@ found as (
         'R7', d.entity_id, t.outlet_id, null, t.business_date, t.measure, coalesce(t.expected, 0), t.actual,
         t.tolerance, t.is_pending, t.evidence
     from {{ ref('int_close__tax_controls') }} as t
-    inner join {{ ref('int_outlets__calendar') }} as d
+    inner join {{ ref('dim_outlet_dates') }} as d
         on d.outlet_id = t.outlet_id
         and d.business_date = t.business_date
 
