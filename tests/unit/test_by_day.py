@@ -32,8 +32,8 @@ BEFORE = (  # what says of what a day is made, with the views that Postgres drop
 )
 KEPT = (  # files and folders of the project that the facts are made of
     "outlets", "mapping", "sales", "unified", "hand", "int_labor__punches", "fct_punches", "journal_line_sources",
-    "int_close__journal_totals", "dim_entities", "dim_outlet_dates", "dim_account_mapping", "_groups", "_raw_c4",
-    "_intermediate", "_labor", "_journals", "_core",
+    "int_close__journal_totals", "int_close__taxed_days", "dim_entities", "dim_outlet_dates", "dim_account_mapping",
+    "_groups", "_raw_c4", "_intermediate", "_labor", "_journals", "_core",
 )  # fmt: skip
 DROPPED = ("_unit_tests", "int_mapping__exceptions")
 FACTS = (
@@ -41,7 +41,7 @@ FACTS = (
     "sales_by_channel", "sales_by_daypart", "sales_by_hour", "sales_by_product", "sales_by_tender", "cash_counts",
 )  # fmt: skip
 WHOLE = "outlet_days_at_a_time: 2000"
-UNPUBLISHED = ("int_close__journal_totals", "int_mapping__exceptions_daily")
+UNPUBLISHED = ("int_close__journal_totals", "int_close__taxed_days", "int_mapping__exceptions_daily")
 
 
 @dataclass

@@ -27,11 +27,15 @@ pytestmark = pytest.mark.xdist_group("dbt")
 
 PROJECT = PROJECT_ROOT / "dbt_project"
 KEPT = "intermediate.int_sales__staged_checks"
-MODELS = ("sales/int_sales__staged_checks", "unified/int_unified__check_lines", "unified/int_unified__check_payments")
+MODELS = (
+    "sales/int_sales__staged_checks", "unified/int_unified__check_lines", "unified/int_unified__check_payments",
+    "unified/int_unified__check_taxes",
+)  # fmt: skip
 RAW = {  # a till's tables; lists are read plainly, the others as deliveries
     "receipts": ({"checks": "root"}, "check_id varchar, sold_at timestamp with time zone, amount decimal(18, 4)"),
     "items": ({"checks": "child"}, "check_id varchar, line_id varchar, product varchar, amount decimal(18, 4)"),
     "tenders": ({"checks": "child"}, "check_id varchar, payment_id varchar, tender varchar, amount decimal(18, 4)"),
+    "taxes": ({"checks": "child"}, "check_id varchar, tax_id varchar, amount decimal(18, 4)"),
     "products": ({"checks_without": ["price"]}, "product varchar, category varchar, price decimal(18, 4)"),
 }
 SOURCE = {name: f"{{{{ source('raw_hand', '{name}') }}}}" for name in RAW}
@@ -52,6 +56,10 @@ STAGING = {  # entity -> its columns, and what they are read from
     "check_payments": (
         CHECK | {"payment_id": "t.payment_id", "source_tender": "t.tender", "amount": "t.amount"},
         f"{DELIVERED['tenders']} as t inner join {DELIVERED['receipts']} as r on r.c4_seq = t.c4_seq",
+    ),
+    "check_taxes": (
+        CHECK | {"tax_id": "t.tax_id", "amount": "t.amount"},
+        f"{DELIVERED['taxes']} as t inner join {DELIVERED['receipts']} as r on r.c4_seq = t.c4_seq",
     ),
 }
 
@@ -170,7 +178,12 @@ def test_what_is_kept_is_what_staging_tells(tmp_path: Path, engine: str) -> None
     without_parts = {row["check_id"]: row["content"] for row in till.rows()}["e"]
     till.sell_parts(3, 1, "e", 100)
     assert till.build() == {*"ad"}
-    assert {row["check_id"]: row["content"] for row in till.rows()}["e"] != without_parts
+    with_parts = {row["check_id"]: row for row in till.rows()}["e"]
+    assert (with_parts["content"] != without_parts, with_parts["tax_lines"]) == (True, None)
+    till.sql(f"insert into raw_hand.taxes values ('till', {3 * SEQ_PER_RUN + 1}, 'e', 'PB1', 10)")
+    assert till.build() == {*"ad"}
+    taxed = {row["check_id"]: row for row in till.rows()}["e"]
+    assert (taxed["content"] != with_parts["content"], taxed["tax_lines"]) == (True, 10)
 
     till.sql("update raw_hand.products set c4_seq = 2, price = 12")  # delivered again, with another price
     assert till.build() == {*"acdef"}

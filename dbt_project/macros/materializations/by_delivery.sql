@@ -60,8 +60,9 @@
   {%- set origins = {} -%}
   {%- for slug in vendors_with('checks') -%}
     {%- set found = namespace(root=none, delivered=[], lists=[], views=[], left=[]) -%}
-    {%- for entity in ['checks', 'check_lines', 'check_payments'] -%}
-      {%- do found.left.append('model.' ~ project_name ~ '.stg_' ~ slug ~ '__' ~ entity) -%}
+    {%- for entity in ['checks', 'check_lines', 'check_payments', 'check_taxes'] -%}
+      {%- set id = 'model.' ~ project_name ~ '.stg_' ~ slug ~ '__' ~ entity -%}
+      {%- if id in graph.nodes -%} {%- do found.left.append(id) -%} {%- endif -%} {#- not every till tells taxes -#}
     {%- endfor -%}
     {%- for _ in graph.nodes if found.left -%} {#- no more steps than there are models -#}
       {%- for id in found.left if id not in found.views -%} {%- do found.views.append(id) -%} {%- endfor -%}

@@ -5,16 +5,15 @@ with sales as (
         p.entity_id,
         p.tender,
         min(p.business_date) as first_sale,
-        sum(p.amount + p.tip) as sold,
+        sum(p.amount + p.tips) as sold,
         sum(case
             when p.business_date + case p.tender when 'platform' then 7 else 3 end <= {{ utc_date('s.as_of') }}
-                then p.amount + p.tip
+                then p.amount + p.tips
             else 0
         end) as due
-    from {{ ref('fct_check_payments') }} as p
+    from {{ ref('sales_by_tender') }} as p
     cross join {{ source('raw_c4', 'group_settings') }} as s
-    where not p.is_voided
-        and p.tender in ('credit_card', 'debit', 'qris', 'ewallet', 'platform', 'transfer')
+    where p.tender in ('credit_card', 'debit', 'qris', 'ewallet', 'platform', 'transfer')
     group by p.entity_id, p.tender
 ),
 

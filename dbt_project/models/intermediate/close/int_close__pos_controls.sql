@@ -12,6 +12,7 @@
   'rounding': 'local_rounding',
   'bill_total': 'local_bill_total',
 } -%}
+{%- set is_near = '{0}.business_date >= (select first_date from bounds) and {0}.business_date <= (select last_date from bounds)' -%}
 
 -- R1 and R2: what the POS itself reports for an outlet and day against the same figure from the marts, in local
 -- currency. A report by local calendar day is compared on that basis; it speaks for the business date of that date.
@@ -38,6 +39,11 @@ reported_days as (
     select distinct integration_id, outlet_id, control_date, basis from reported
 ),
 
+-- A local calendar day has parts of the business dates of that day and of those beside it.
+bounds as (
+    select min(control_date) - 1 as first_date, max(control_date) + 1 as last_date from reported
+),
+
 -- A report speaks for one date, by either of its meanings.
 checks as (
     {%- for basis, date in {'calendar': 'cast(c.opened_local as date)', 'business': 'c.business_date'}.items() %}
@@ -52,6 +58,7 @@ checks as (
         and d.integration_id = c.integration_id
         and d.outlet_id = c.outlet_id
         and d.control_date = {{ date }}
+    where {{ is_near.format('c') }}
     {%- if not loop.last %}
     union all
     {%- endif %}
@@ -83,7 +90,7 @@ found as (
     inner join checks as c
         on c.integration_id = p.integration_id
         and c.check_id = p.check_id
-    where not p.is_voided
+    where not p.is_voided and {{ is_near.format('p') }}
     group by p.integration_id, p.outlet_id, c.control_date, c.basis, p.source_tender
 ),
 

@@ -1,30 +1,6 @@
 -- R7: the tax of a day three ways, in local currency: as the till charged it (check), as its tax lines say, and as
 -- the jurisdiction's rate gives it; and the till's figure against what the journal books on tax accounts.
-with checks as (
-    select
-        c.outlet_id,
-        c.business_date,
-        count(*) as checks,
-        sum(c.local_tax) as charged,
-        sum(c.tax) as charged_functional,
-        sum(c.local_net_sales) as net_sales,
-        sum(c.local_service_charge) as service_charge
-    from {{ ref('fct_checks') }} as c
-    where not c.is_voided
-    group by c.outlet_id, c.business_date
-),
-
-tax_lines as (
-    select c.outlet_id, c.business_date, sum(t.amount) as amount
-    from {{ ref('int_unified__check_taxes') }} as t
-    inner join {{ ref('fct_checks') }} as c
-        on c.integration_id = t.integration_id
-        and c.check_id = t.check_id
-    where not c.is_voided
-    group by c.outlet_id, c.business_date
-),
-
-booked as (
+with booked as (
     select outlet_id, business_date, sum(credit - debit) as amount
     from {{ ref('journal_lines') }}
     where component like 'tax:%' or component like 'tax_refund:%'
@@ -44,18 +20,14 @@ joined as (
             multiply('c.net_sales + case when d.tax_on_service then c.service_charge else 0 end', 'd.tax_rate'),
             'd.local_exponent'
         ) }} as recomputed,
-        l.amount as in_lines,
         b.amount as in_books,
         e.tax_comps
-    from checks as c
+    from {{ ref('int_close__taxed_days') }} as c
     inner join {{ ref('dim_outlet_dates') }} as d
         on d.outlet_id = c.outlet_id
         and d.business_date = c.business_date
     inner join {{ source('raw_c4', 'entities') }} as e
         on e.entity_id = d.entity_id
-    left join tax_lines as l
-        on l.outlet_id = c.outlet_id
-        and l.business_date = c.business_date
     left join booked as b
         on b.outlet_id = c.outlet_id
         and b.business_date = c.business_date

@@ -12,7 +12,7 @@ found as (
 
     union all
     select 'outlet', c.integration_id, c.source_outlet_id, null, null, null, '', 1, c.bill_total
-    from {{ ref('int_sales__placed_checks') }} as c
+    from {{ ref('int_sales__located_checks') }} as c
     where c.outlet_id is null
 
     union all

@@ -32,6 +32,7 @@ select
     {{ money('coalesce(p.' ~ amount ~ ', 0)') }} as local_{{ amount }},
     {{ money(translate('coalesce(p.' ~ amount ~ ', 0)', 'd')) }} as {{ amount }},
     {% endfor -%}
+    p.tax_lines as local_tax_lines,
     p.updated_at
 from {{ ref('int_sales__placed_checks') }} as p
 inner join {{ ref('dim_outlet_dates') }} as d

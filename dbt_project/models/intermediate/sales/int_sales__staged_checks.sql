@@ -5,8 +5,8 @@
 {%- for name in unified_columns('checks') if name != 'c4_seq' -%} {%- do told.append('c.' ~ name) -%} {%- endfor %}
 
 -- Checks as staging tells them, kept from build to build, because what was delivered long ago is the greatest part of
--- all. `content` stands for a check with its lines and payments, which are not kept; a line or payment that a check has
--- twice is counted.
+-- all. `content` stands for a check with its lines, payments and taxes, which are not kept; a line or payment that a
+-- check has twice is counted. `tax_lines` is what its taxes come to, where it has any.
 with lines as (
     select
         integration_id,
@@ -25,11 +25,22 @@ payments as (
         count(*) - count(distinct payment_id) as doubled
     from {{ ref('int_unified__check_payments') }} as p
     group by integration_id, check_id
+),
+
+taxes as (
+    select
+        integration_id,
+        check_id,
+        sum({{ row_hash('t') }}) as content,
+        {{ money('sum(amount)') }} as amount
+    from {{ ref('int_unified__check_taxes') }} as t
+    group by integration_id, check_id
 )
 
 select
     c.*,
-    {{ row_hash(told) }} + coalesce(l.content, 0) + coalesce(p.content, 0) as content,
+    {{ row_hash(told) }} + coalesce(l.content, 0) + coalesce(p.content, 0) + coalesce(t.content, 0) as content,
+    t.amount as tax_lines,
     coalesce(l.doubled, 0) as doubled_lines,
     coalesce(p.doubled, 0) as doubled_payments
 from ({{ union_vendors('checks', dataset=true) }}) as c
@@ -39,3 +50,6 @@ left join lines as l
 left join payments as p
     on p.integration_id = c.integration_id
     and p.check_id = c.check_id
+left join taxes as t
+    on t.integration_id = c.integration_id
+    and t.check_id = c.check_id

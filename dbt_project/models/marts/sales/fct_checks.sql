@@ -118,6 +118,7 @@ select
     {{ money('local_net_sales') }} as local_net_sales,
     {{ money('local_service_charge') }} as local_service_charge,
     {{ money('local_tax') }} as local_tax,
+    {{ money('local_tax_lines') }} as local_tax_lines,
     {{ money('local_tip') }} as local_tip,
     {{ money('local_rounding') }} as local_rounding,
     {{ money('local_net_sales + local_service_charge + local_tax + local_tip + local_rounding') }} as local_bill_total,

@@ -1,12 +1,12 @@
-{%- set receipts = source('raw_moka', 'transactions') -%}
+{%- set receipts = delivered(source('raw_moka', 'transactions')) -%}
 
 -- Taxes of sales and of refunds (negative). Moka tells rates in percent.
 with taxes as (
     select integration_id, root_id as check_id, uuid, name, amount, taxable_amount, total
-    from {{ current_children(source('raw_moka', 'payment_taxes'), receipts, {'root_id': 'id'}) }} as child
+    from {{ current_children(delivered(source('raw_moka', 'payment_taxes')), receipts, {'root_id': 'id'}) }} as child
     union all
     select integration_id, refund_uuid as check_id, uuid, name, amount, taxable_amount, total
-    from {{ current_children(source('raw_moka', 'refund_taxes'), receipts, {'root_id': 'id'}) }} as child
+    from {{ current_children(delivered(source('raw_moka', 'refund_taxes')), receipts, {'root_id': 'id'}) }} as child
 )
 
 select

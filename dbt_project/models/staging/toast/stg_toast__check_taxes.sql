@@ -15,10 +15,10 @@ with taxed as (
 
 taxes as (
     select integration_id, check_guid, selection_guid as owner_guid, guid, name, rate, tax_amount
-    from {{ current_children(source('raw_toast', 'selection_taxes'), checks, of_check) }} as t
+    from {{ current_children(delivered(source('raw_toast', 'selection_taxes')), checks, of_check) }} as t
     union all
     select integration_id, check_guid, charge_guid as owner_guid, guid, name, rate, tax_amount
-    from {{ current_children(source('raw_toast', 'service_charge_taxes'), checks, of_check) }} as t
+    from {{ current_children(delivered(source('raw_toast', 'service_charge_taxes')), checks, of_check) }} as t
 ),
 
 tax_of_owner as (
