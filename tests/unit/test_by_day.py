@@ -27,8 +27,8 @@ pytestmark = pytest.mark.xdist_group("dbt")
 BY_DAY = "config.materialized:by_day fct_transactions transactions_c4 journal_line_sources"  # with views of facts
 BEFORE = (  # what says of what a day is made, with the views that Postgres drops with a table below them
     "dim_entities int_sales__staged_checks int_outlets__dates dim_outlet_dates int_outlets__windows int_mapping__codes "
-    "int_mapping__product_costs dim_account_mapping int_sales__located_checks int_sales__placed_checks fct_punches "
-    "int_outlets__day_versions int_sales__checks"
+    "int_mapping__product_costs dim_account_mapping int_sales__located_checks int_sales__placed_days "
+    "int_sales__stand_ins int_sales__placed_checks fct_punches int_outlets__day_versions int_sales__checks"
 )
 KEPT = (  # files and folders of the project that the facts are made of
     "outlets", "mapping", "sales", "unified", "hand", "int_labor__punches", "fct_punches", "journal_line_sources",

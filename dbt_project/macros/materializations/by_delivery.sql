@@ -35,7 +35,10 @@
     {%- if whole %}
       {{ drop_present(present) }}
       {{ create_table_as(false, relation, sql) }};
-      {{ 'create index on ' ~ relation ~ ' (c4_seq)' if target.type == 'postgres' }}
+      {%- if target.type == 'postgres' %}
+      create index on {{ relation }} (c4_seq);
+      create index on {{ relation }} (dataset, c4_seq)
+      {%- endif %}
     {%- else %}
       {{ adapter.dispatch('replace_deliveries', 'c4')(relation, sql, origins, first) }}
     {%- endif %}
@@ -178,10 +181,13 @@
 
 
 {#- The kept rows of a vendor that do not count any longer, or that are read again. -#}
-{%- macro gone(origin, dataset, delivery) -%}
+{%- macro gone(origin, dataset, delivery, from=0) -%}
   kept.dataset = '{{ dataset }}'
   {%- if delivery > 0 %}
-  and not exists (select 1 from {{ origin.root }} as r where r.c4_seq = kept.c4_seq and r.c4_seq < {{ delivery }})
+  and not exists (
+    select 1 from {{ origin.root }} as r
+    where r.c4_seq = kept.c4_seq and r.c4_seq < {{ delivery }}{{ ' and r.c4_seq >= ' ~ from if from }}
+  )
   {%- endif -%}
 {%- endmacro -%}
 
@@ -192,12 +198,33 @@
     insert into {{ relation }} by name select * from ({{ sql }});
 {%- endmacro -%}
 
+{#-
+    Deliveries only ever leave a run, or come to it above its last one. So the rows of a run are still those that were kept
+    if there are as many and their numbers add up to the same, which two passes over indexes tell; only other runs, as a
+    rule those of the last days, are compared row by row.
+-#}
 {%- macro postgres__replace_deliveries(relation, sql, origins, first) -%}
   {%- set columns = adapter.get_columns_in_relation(relation) | map(attribute='quoted') | join(', ') %}
+  {%- set a_run = deliveries_of_a_run() %}
     {{ 'with' if first }}
   {%- for dataset, delivery in first.items() %}
+    other_runs_{{ dataset }} as materialized (
+      select run
+      from (select c4_seq / {{ a_run }} as run, count(*) as n, sum(c4_seq) as total from {{ relation }} where dataset = '{{ dataset }}' group by 1) as kept
+      left join (
+        {%- if delivery > 0 %}
+        select c4_seq / {{ a_run }} as run, count(*) as n, sum(c4_seq) as total from {{ origins[dataset].root }} where c4_seq < {{ delivery }} group by 1
+        {%- else %}
+        select cast(null as bigint) as run, 0 as n, 0 as total where false
+        {%- endif %}
+      ) as present using (run)
+      where (present.n, present.total) is distinct from (kept.n, kept.total)
+    ),
     gone_{{ dataset }} as (
-      delete from {{ relation }} as kept where {{ gone(origins[dataset], dataset, delivery) }}
+      delete from {{ relation }} as kept
+      where {{ gone(origins[dataset], dataset, delivery, '(select min(run) * ' ~ a_run ~ ' from other_runs_' ~ dataset ~ ')') }}
+        and kept.c4_seq >= (select min(run) * {{ a_run }} from other_runs_{{ dataset }})
+        and kept.c4_seq < (select (max(run) + 1) * {{ a_run }} from other_runs_{{ dataset }})
     ){{ ',' if not loop.last }}
   {%- endfor %}
     insert into {{ relation }} ({{ columns }}) select {{ columns }} from ({{ sql }}) as told

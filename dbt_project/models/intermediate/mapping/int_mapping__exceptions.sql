@@ -11,9 +11,9 @@ found as (
     from {{ ref('int_mapping__exceptions_daily') }}
 
     union all
-    select 'outlet', c.integration_id, c.source_outlet_id, null, null, null, '', 1, c.bill_total
-    from {{ ref('int_sales__located_checks') }} as c
-    where c.outlet_id is null
+    select 'outlet', d.integration_id, d.source_outlet_id, null, null, null, '', d.checks, d.bill_total
+    from {{ ref('int_sales__placed_days') }} as d
+    where d.outlet_id is null
 
     union all
     select

@@ -51,10 +51,13 @@ settings as (
 ),
 
 checks as (
-    select c.outlet_id, c.business_date, c.vendor, sum(c.content) as content, min(c.c4_seq) as first_delivery
-    from {{ ref('int_sales__placed_checks') }} as c
-    where c.outlet_id is not null
-    group by c.outlet_id, c.business_date, c.vendor
+    select d.outlet_id, d.business_date, d.vendor, sum(d.content) as content, min(d.first_delivery) as first_delivery
+    from {{ ref('int_sales__placed_days') }} as d
+    left join {{ ref('int_sales__stand_ins') }} as s
+        on s.outlet_id = d.outlet_id
+        and s.business_date = d.business_date
+    where d.outlet_id is not null and (s.outlet_id is null or d.stands_in <> s.is_replaced)
+    group by d.outlet_id, d.business_date, d.vendor
 ),
 
 sales as (
