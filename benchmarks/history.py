@@ -2,8 +2,9 @@
 
 python -m benchmarks.history DATA AS_OF DAYS      loads, as a process of its own, then copies in the warehouse
 
-The rows are the platform's own, with other dates and keys, from deliveries before all others. Receipts and shifts have
-a history, which is what a night reads most of; ledger, stock and the tills' own reports begin with the first night.
+The rows are the platform's own, with other dates and keys, from deliveries before all others, the earlier day first.
+Receipts and shifts have a history, which is what a night reads most of; ledger, stock and the tills' own reports begin
+with the first night.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from ingestion.core.registry import connector
 from ingestion.core.settings import Settings
 from ingestion.core.spec import Stream, Table
 from ingestion.core.sync import sync
+
+ACCOUNTS = 8  # runs in a row whose deliveries stay apart
 
 FACTS = {"moka": "transactions", "bamboohr": "timesheet_entries"}
 
@@ -48,12 +51,13 @@ def spread(settings: Settings, days: int) -> None:
         warehouse.ensure_raw_tables(settings, [declared])  # also what no outlet has delivered yet
         with warehouse.write_lock(settings), warehouse.connect(settings, read_only=False) as connection:
             for table in stream.tables:
-                connection.execute(_copy(connection, declared.dataset, stream, table), [days])
+                connection.execute(_copy(connection, declared.dataset, stream, table, days))
         warehouse.analyze(settings, declared.dataset, {table.name: merged_by(stream, table) for table in stream.tables})
 
 
-def _copy(connection: warehouse.Connection, dataset: str, stream: Stream, table: Table) -> str:
-    """A statement whose parameter is the number of days. Dates move, keys become others, all else stays."""
+def _copy(connection: warehouse.Connection, dataset: str, stream: Stream, table: Table, days: int) -> str:
+    """The statement for a table. Dates move, keys become others, all else stays."""
+    a_day = SEQ_PER_RUN // 100 // (days + 2)  # deliveries; a stream of a run has a hundredth of it
     kinds = {field.name: field.type for field in raw_schema(stream, table)}
     keys = set(_keys(stream, table))
     present = connection.execute(
@@ -64,7 +68,9 @@ def _copy(connection: warehouse.Connection, dataset: str, stream: Stream, table:
     for (column,) in present:
         kind, value = kinds.get(column), f't."{column}"'
         if column == "c4_seq":
-            value = f"{value} % {SEQ_PER_RUN}"  # a run before the first; of a root and its children the same one
+            # a run before the first; of a root and its children the same one
+            account = f"cast(({value} % {ACCOUNTS * SEQ_PER_RUN} - {value} % {SEQ_PER_RUN}) / {SEQ_PER_RUN} as bigint)"
+            value = f"{value} % {SEQ_PER_RUN} + ({days + 1} - k) * {a_day} + {account} * {a_day // ACCOUNTS}"
         elif column in keys:
             value = f"-({value} * 1000 + k)" if kind == pa.int64() else f"{value} || '~' || cast(k as varchar)"
         elif kind is not None and pa.types.is_date(kind):
@@ -75,7 +81,7 @@ def _copy(connection: warehouse.Connection, dataset: str, stream: Stream, table:
     names = ", ".join(f'"{column}"' for column in values)
     return (
         f"insert into {dataset}.{table.name} ({names}) select {', '.join(values.values())} "
-        f"from {dataset}.{table.name} as t cross join generate_series(2, ? + 1) as past (k)"
+        f"from {dataset}.{table.name} as t cross join generate_series(2, {days + 1}) as past (k)"
     )
 
 

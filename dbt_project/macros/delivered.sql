@@ -8,19 +8,23 @@
   every delivery.
 #}
 {% macro delivered(relation) -%}
-(select * from {{ relation }} where c4_seq >= {{ adapter.dispatch('first_delivery', 'c4')(relation.schema) }})
+(select * from {{ relation }} where {{ adapter.dispatch('is_delivered', 'c4')(relation.schema) }})
 {%- endmacro %}
 
-{% macro duckdb__first_delivery(dataset) -%}
-coalesce(cast(getvariable('c4_first_delivery_{{ dataset }}') as bigint), cast(getvariable('c4_first_delivery') as bigint), 0)
+{% macro duckdb__is_delivered(dataset) -%}
+c4_seq >= coalesce(
+  cast(getvariable('c4_first_delivery_{{ dataset }}') as bigint), cast(getvariable('c4_first_delivery') as bigint), 0
+)
 {%- endmacro %}
 
-{% macro postgres__first_delivery(dataset) -%}
-cast(coalesce(
+{# Also before a certain one, where a build of all of history goes from some deliveries to the next (`by_delivery`). #}
+{% macro postgres__is_delivered(dataset) -%}
+c4_seq >= cast(coalesce(
   nullif(current_setting('c4.first_delivery_{{ dataset }}', true), ''),
   nullif(current_setting('c4.first_delivery', true), ''),
   '0'
 ) as bigint)
+and c4_seq < cast(coalesce(nullif(current_setting('c4.delivered_before', true), ''), '9223372036854775807') as bigint)
 {%- endmacro %}
 
 

@@ -80,7 +80,7 @@ class Till:
     def write_project(self) -> None:
         shutil.copytree(PROJECT, self.project, ignore=shutil.ignore_patterns("models", "tests", "target", "logs"))
         declared = yaml.safe_load((PROJECT / "dbt_project.yml").read_text())
-        declared["vars"]["vendors"] = {"hand": list(STAGING)}
+        declared["vars"] |= {"vendors": {"hand": list(STAGING)}, "deliveries_at_a_time": 2}
         (self.project / "dbt_project.yml").write_text(yaml.safe_dump(declared))
         for model in MODELS:
             path = self.project / "models" / "intermediate" / f"{model}.sql"

@@ -31,18 +31,18 @@
   {%- for dataset, delivery in first.items() -%}
     {%- call statement('from_' ~ dataset) -%} {{ read_from('select ' ~ delivery, dataset) }} {%- endcall -%}
   {%- endfor -%}
-  {%- call statement('main') -%}
-    {%- if whole %}
-      {{ drop_present(present) }}
-      {{ create_table_as(false, relation, sql) }};
-      {%- if target.type == 'postgres' %}
-      create index on {{ relation }} (c4_seq);
-      create index on {{ relation }} (dataset, c4_seq)
+  {%- if whole and target.type == 'postgres' -%}
+    {{ make_in_parts(relation, present, sql, origins) }}
+  {%- else -%}
+    {%- call statement('main') -%}
+      {%- if whole %}
+        {{ drop_present(present) }}
+        {{ create_table_as(false, relation, sql) }};
+      {%- else %}
+        {{ adapter.dispatch('replace_deliveries', 'c4')(relation, sql, origins, first) }}
       {%- endif %}
-    {%- else %}
-      {{ adapter.dispatch('replace_deliveries', 'c4')(relation, sql, origins, first) }}
-    {%- endif %}
-  {%- endcall -%}
+    {%- endcall -%}
+  {%- endif -%}
   {%- call statement('tell') -%}
     drop table if exists {{ ledger }};
     create table {{ ledger }} as select * from deliveries__found;
@@ -53,6 +53,46 @@
   {{ adapter.commit() }}
   {{ return({'relations': [relation]}) }}
 {%- endmaterialization -%}
+
+
+{#-
+    The table anew on Postgres, some deliveries at a time (`deliveries_at_a_time`): what years of checks, lines and payments
+    need at once is disk for all their joins.
+-#}
+{%- macro make_in_parts(relation, present, sql, origins) -%}
+  {%- call statement('make') -%}
+    {{ drop_present(present) }}
+    {{ create_table_as(false, relation, 'select * from (' ~ sql ~ ') as told where false') }}
+  {%- endcall -%}
+  {%- set bounds = [0] -%}
+  {%- set roots = origins.values() | map(attribute='root') | reject('none') | list -%}
+  {%- set query -%}
+    select c4_seq
+    from (
+      select c4_seq, row_number() over (order by c4_seq) as place
+      from ({% for root in roots %}select c4_seq from {{ root }}{{ ' union all ' if not loop.last }}{% endfor %}) as deliveries
+    ) as numbered
+    where place % {{ var('deliveries_at_a_time') }} = 0
+    order by c4_seq
+  {%- endset -%}
+  {%- if roots -%} {%- do bounds.extend(run_query(query).columns[0].values() | map('int')) -%} {%- endif -%}
+  {%- do bounds.append(9223372036854775807) -%}
+  {%- for bound in bounds[1:] -%}
+    {%- call statement('part') -%}
+      {{ read_from('select ' ~ bounds[loop.index0]) }};
+      select set_config('c4.delivered_before', '{{ bound }}', true)
+    {%- endcall -%}
+    {%- call statement('main') -%} {#- a vendor without a root is read whole each time -#}
+      insert into {{ relation }}
+      select * from ({{ sql }}) as told
+      where coalesce(c4_seq, 0) >= {{ bounds[loop.index0] }} and coalesce(c4_seq, 0) < {{ bound }}
+    {%- endcall -%}
+  {%- endfor -%}
+  {%- call statement('index') -%}
+    create index on {{ relation }} (c4_seq);
+    create index on {{ relation }} (dataset, c4_seq)
+  {%- endcall -%}
+{%- endmacro -%}
 
 
 {#-
