@@ -1,6 +1,6 @@
 {#
-  What was delivered from a certain delivery on, of a vendor's checks and all that hangs on them: a subquery over a raw
-  table. Staging reads checks through it. Without `read_from` that is every delivery.
+  What was delivered from a certain delivery on, and before another one, of a vendor's checks and all that hangs on them: a
+  subquery over a raw table. Staging reads checks through it. Without `read_from` and `read_before` that is every delivery.
 
   Lines and payments carry the delivery of their check (`c4_seq`), so the rows of some checks are among those from the
   first delivery of any of them on, and a model of few and recent checks need not read all of history. A table that is
@@ -15,9 +15,9 @@
 c4_seq >= coalesce(
   cast(getvariable('c4_first_delivery_{{ dataset }}') as bigint), cast(getvariable('c4_first_delivery') as bigint), 0
 )
+and c4_seq < coalesce(cast(getvariable('c4_delivered_before') as bigint), 9223372036854775807)
 {%- endmacro %}
 
-{# Also before a certain one, where a build of all of history goes from some deliveries to the next (`by_delivery`). #}
 {% macro postgres__is_delivered(dataset) -%}
 c4_seq >= cast(coalesce(
   nullif(current_setting('c4.first_delivery_{{ dataset }}', true), ''),
@@ -42,6 +42,10 @@ and c4_seq < cast(coalesce(nullif(current_setting('c4.delivered_before', true), 
 {% macro postgres__read_from(query, name) -%}
 select set_config('c4.{{ name }}', coalesce(cast(({{ query }}) as varchar), ''), true)
 {%- endmacro %}
+
+
+{# The same for an end: no delivery from the result of `query` on is read. #}
+{% macro read_before(query) -%} {{ adapter.dispatch('read_from', 'c4')(query, 'delivered_before') }} {%- endmacro %}
 
 
 {# The same for a live model: from the first delivery of what it shows. #}

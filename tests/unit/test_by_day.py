@@ -143,7 +143,8 @@ def test_days_built_alone_equal_a_full_build(stand: Stand) -> None:
     house.execute("update raw_c4.cash_counts set counted_cash = counted_cash + 1000")
     stand.give()
     with warehouse.connect(stand.settings, read_only=False) as connection:  # as before an upgrade
-        connection.execute("alter table intermediate.int_outlets__day_versions drop column first_delivery")
+        for column in ("first_delivery", "last_delivery"):
+            connection.execute(f"alter table intermediate.int_outlets__day_versions drop column {column}")
     stand.build(f"{BEFORE} fct_check_payments fct_check_lines")
 
     # the record comes after all, as a replayed reject does, and the outlet is new with its history

@@ -59,7 +59,9 @@
     {%- endcall -%}
     {%- if reads_deliveries() -%}
       {%- call statement('from') -%}
-        {{ read_from('select coalesce(min(first_delivery), 9223372036854775807) from ' ~ ledger ~ ' where ' ~ is_touched()) }}
+        {{ read_from('select coalesce(min(first_delivery), 9223372036854775807) from ' ~ ledger ~ ' where ' ~ is_touched()) }};
+        {#- of many slices only: a night reads what came while it was building as well -#}
+        {{ read_before('select null' if loop.last else 'select coalesce(max(last_delivery) + 1, 0) from ' ~ ledger ~ ' where ' ~ is_touched()) }}
       {%- endcall -%}
     {%- endif -%}
     {%- call statement('main') -%}

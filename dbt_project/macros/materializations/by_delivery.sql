@@ -11,8 +11,8 @@
       - another list (but for `checks_without` in the meta of its source, columns of which no check is made) or another
         view has the vendor's checks read whole, and so are those of a vendor whose raw tables do not say which of them
         are checks (`checks` there).
-    Another query, a lost table or --full-refresh has everything made anew. All of it is one transaction, and rows are
-    taken away and added in one statement where others may write raw tables meanwhile.
+    Another query, a lost table or --full-refresh has everything made anew. All of it is one transaction, and what goes and
+    what comes is found in one statement where others may write raw tables meanwhile.
 -#}
 {%- materialization by_delivery, default -%}
   {%- set present = load_cached_relation(this) -%}
@@ -78,15 +78,15 @@
   {%- if roots -%} {%- do bounds.extend(run_query(query).columns[0].values() | map('int')) -%} {%- endif -%}
   {%- do bounds.append(9223372036854775807) -%}
   {%- for bound in bounds[1:] -%}
-    {%- call statement('part') -%}
+    {%- call statement('part') -%} {#- a table of its own, because only the query of a new table is run by several processes -#}
       {{ read_from('select ' ~ bounds[loop.index0]) }};
-      select set_config('c4.delivered_before', '{{ bound }}', true)
-    {%- endcall -%}
-    {%- call statement('main') -%} {#- a vendor without a root is read whole each time -#}
-      insert into {{ relation }}
+      {{ read_before('select ' ~ bound) }};
+      create temporary table deliveries__part as
       select * from ({{ sql }}) as told
       where coalesce(c4_seq, 0) >= {{ bounds[loop.index0] }} and coalesce(c4_seq, 0) < {{ bound }}
-    {%- endcall -%}
+    {%- endcall -%} {#- a vendor without a root is read whole each time -#}
+    {%- call statement('main') -%} insert into {{ relation }} select * from deliveries__part {%- endcall -%}
+    {%- call statement('forget') -%} drop table deliveries__part {%- endcall -%}
   {%- endfor -%}
   {%- call statement('index') -%}
     create index on {{ relation }} (c4_seq);
@@ -246,6 +246,9 @@
 {%- macro postgres__replace_deliveries(relation, sql, origins, first) -%}
   {%- set columns = adapter.get_columns_in_relation(relation) | map(attribute='quoted') | join(', ') %}
   {%- set a_run = deliveries_of_a_run() %}
+    {#- what goes and what comes is found by one statement, because others may write raw tables meanwhile; and kept in a
+        table of its own, because only the query of a new table is run by several processes -#}
+    create temporary table deliveries__read as
     {{ 'with' if first }}
   {%- for dataset, delivery in first.items() %}
     other_runs_{{ dataset }} as materialized (
@@ -259,13 +262,21 @@
         {%- endif %}
       ) as present using (run)
       where (present.n, present.total) is distinct from (kept.n, kept.total)
-    ),
-    gone_{{ dataset }} as (
-      delete from {{ relation }} as kept
-      where {{ gone(origins[dataset], dataset, delivery, '(select min(run) * ' ~ a_run ~ ' from other_runs_' ~ dataset ~ ')') }}
-        and kept.c4_seq >= (select min(run) * {{ a_run }} from other_runs_{{ dataset }})
-        and kept.c4_seq < (select (max(run) + 1) * {{ a_run }} from other_runs_{{ dataset }})
     ){{ ',' if not loop.last }}
   {%- endfor %}
-    insert into {{ relation }} ({{ columns }}) select {{ columns }} from ({{ sql }}) as told
+    select {{ columns }}, false as is_gone from ({{ sql }}) as told
+  {%- for dataset, delivery in first.items() %}
+    union all
+    select {{ columns }}, true as is_gone
+    from {{ relation }} as kept
+    where {{ gone(origins[dataset], dataset, delivery, '(select min(run) * ' ~ a_run ~ ' from other_runs_' ~ dataset ~ ')') }}
+      and kept.c4_seq >= (select min(run) * {{ a_run }} from other_runs_{{ dataset }})
+      and kept.c4_seq < (select (max(run) + 1) * {{ a_run }} from other_runs_{{ dataset }})
+  {%- endfor %};
+    delete from {{ relation }} as kept
+    where (kept.dataset, kept.c4_seq) in (select dataset, c4_seq from deliveries__read where is_gone)
+      and kept.c4_seq >= (select min(c4_seq) from deliveries__read where is_gone)
+      and kept.c4_seq <= (select max(c4_seq) from deliveries__read where is_gone);
+    insert into {{ relation }} ({{ columns }}) select {{ columns }} from deliveries__read where not is_gone;
+    drop table deliveries__read
 {%- endmacro -%}

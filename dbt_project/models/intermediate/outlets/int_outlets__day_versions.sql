@@ -13,8 +13,8 @@
 -- that it has. Content is compared, not deliveries or times: a record that arrives again as it was touches nothing, and
 -- one that was edited, voided, moved to another date, taken back by the vendor, mended or mapped anew touches the days it
 -- leaves and the days it enters. A day that is gone keeps its row, without a fingerprint. Never built anew: versions
--- that began again would hide changes. `first_delivery` is the lowest delivery of the day's checks: models that read
--- staging for a day need no older one.
+-- that began again would hide changes. `first_delivery` and `last_delivery` are those of the day's checks: models
+-- that read staging for a day need none outside of them.
 -- Of an entity it has what those models read: a period that is locked, or a new approval limit, changes no fact.
 {%- set entity_rules = ['e.tax_comps', 'e.service_charge_policy'] %}
 -- Spans of dates with what configuration says about a vendor's codes and an entity's costs and accounts.
@@ -51,7 +51,9 @@ settings as (
 ),
 
 checks as (
-    select d.outlet_id, d.business_date, d.vendor, sum(d.content) as content, min(d.first_delivery) as first_delivery
+    select
+        d.outlet_id, d.business_date, d.vendor, sum(d.content) as content,
+        min(d.first_delivery) as first_delivery, max(d.last_delivery) as last_delivery
     from {{ ref('int_sales__placed_days') }} as d
     left join {{ ref('int_sales__stand_ins') }} as s
         on s.outlet_id = d.outlet_id
@@ -65,7 +67,8 @@ sales as (
         c.outlet_id,
         c.business_date,
         sum({{ row_hash(['c.vendor', 'c.content']) }}) + sum(coalesce(s.content, 0)) as content,
-        min(c.first_delivery) as first_delivery
+        min(c.first_delivery) as first_delivery,
+        max(c.last_delivery) as last_delivery
     from checks as c
     left join settings as s
         on s.scope = 'vendor'
@@ -97,7 +100,8 @@ found as (
             'shifts ' || cast(shifts.content as varchar),
             'counts ' || cast(counts.content as varchar)
         ) as fingerprint,
-        sales.first_delivery
+        sales.first_delivery,
+        sales.last_delivery
     from {{ ref('dim_outlet_dates') }} as d
     inner join {{ ref('dim_entities') }} as e
         on e.entity_id = d.entity_id
@@ -118,21 +122,22 @@ found as (
 )
 
 {% if is_incremental() -%}
-{#- a ledger of an earlier version has no such column -#}
+{#- a ledger of an earlier version has no such columns -#}
 {%- set columns = adapter.get_columns_in_relation(this) | map(attribute='name') -%}
-{%- set first_delivery = 'known.first_delivery' if 'first_delivery' in columns else 'cast(null as bigint)' -%}
+{%- set deliveries = 'known.first_delivery, known.last_delivery' if 'last_delivery' in columns else 'cast(null as bigint), cast(null as bigint)' -%}
 select
     coalesce(f.outlet_id, known.outlet_id) as outlet_id,
     coalesce(f.business_date, known.business_date) as business_date,
     f.fingerprint,
     case when f.fingerprint is distinct from known.fingerprint then last_build.version + 1 else known.version end as version,
-    f.first_delivery
+    f.first_delivery,
+    f.last_delivery
 from found as f
 full outer join {{ this }} as known
     on known.outlet_id = f.outlet_id
     and known.business_date = f.business_date
 cross join (select coalesce(max(version), 0) as version from {{ this }}) as last_build
-where f.fingerprint is distinct from known.fingerprint or f.first_delivery is distinct from {{ first_delivery }}
+where f.fingerprint is distinct from known.fingerprint or (f.first_delivery, f.last_delivery) is distinct from ({{ deliveries }})
 {%- else -%}
-select outlet_id, business_date, fingerprint, cast({{ first_version() }} as bigint) as version, first_delivery from found
+select outlet_id, business_date, fingerprint, cast({{ first_version() }} as bigint) as version, first_delivery, last_delivery from found
 {%- endif %}
