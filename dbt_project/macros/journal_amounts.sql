@@ -220,16 +220,7 @@ booked {{ step }} (
         on d.outlet_id = a.outlet_id
         and d.business_date = a.business_date
         and d.is_ended
-    left join {{ ref('dim_account_mapping') }} as m
-        on m.entity_id = a.entity_id
-        and m.kind = a.kind
-        and m.key1 = a.key1
-        and m.key2 = a.key2
-        and a.business_date between m.valid_from and m.valid_to
-    left join {{ ref('dim_account_mapping') }} as s
-        on s.entity_id = a.entity_id
-        and s.kind = 'suspense'
-        and a.business_date between s.valid_from and s.valid_to
+    {{ join_accounts('a', 'business_date', 'a.kind', 'a.key1', 'a.key2') }}
 ),
 
 -- Books hold whole units of the currency: each line's fraction is moved to the rounding account.
@@ -254,14 +245,7 @@ residues as (
         f.entity_id, f.outlet_id, f.business_date, f.journal_type, 'residue',
         coalesce(min(m.account_code), min(s.account_code), 'unmapped'), -sum(f.fraction), 'fractions of all lines'
     from fractions as f
-    left join {{ ref('dim_account_mapping') }} as m
-        on m.entity_id = f.entity_id
-        and m.kind = 'rounding'
-        and f.business_date between m.valid_from and m.valid_to
-    left join {{ ref('dim_account_mapping') }} as s
-        on s.entity_id = f.entity_id
-        and s.kind = 'suspense'
-        and f.business_date between s.valid_from and s.valid_to
+    {{ join_accounts('f', 'business_date', "'rounding'") }}
     group by f.entity_id, f.outlet_id, f.business_date, f.journal_type
     having sum(f.fraction) <> 0
 )

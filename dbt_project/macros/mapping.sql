@@ -52,3 +52,21 @@ from (
 ) as ranked
 where preference = 1
 {%- endmacro %}
+
+
+{#
+  Joins that look up the account of an amount: `m` by its kind and keys, `s` for suspense. `alias` has entity_id and the
+  date that `date` names; kind and keys are SQL.
+#}
+{% macro join_accounts(alias, date, kind, key1="'*'", key2="'*'") -%}
+left join {{ ref('dim_account_mapping') }} as m
+    on m.entity_id = {{ alias }}.entity_id
+    and m.kind = {{ kind }}
+    and m.key1 = {{ key1 }}
+    and m.key2 = {{ key2 }}
+    and {{ alias }}.{{ date }} between m.valid_from and m.valid_to
+left join {{ ref('dim_account_mapping') }} as s
+    on s.entity_id = {{ alias }}.entity_id
+    and s.kind = 'suspense'
+    and {{ alias }}.{{ date }} between s.valid_from and s.valid_to
+{%- endmacro %}

@@ -78,13 +78,15 @@
   {%- if roots -%} {%- do bounds.extend(run_query(query).columns[0].values() | map('int')) -%} {%- endif -%}
   {%- do bounds.append(9223372036854775807) -%}
   {%- for bound in bounds[1:] -%}
-    {%- call statement('part') -%} {#- a table of its own, because only the query of a new table is run by several processes -#}
+    {#- a table of its own, because only the query of a new table is run by several processes; a vendor without a root is
+        read whole each time -#}
+    {%- call statement('part') -%}
       {{ read_from('select ' ~ bounds[loop.index0]) }};
       {{ read_before('select ' ~ bound) }};
       create temporary table deliveries__part as
       select * from ({{ sql }}) as told
       where coalesce(c4_seq, 0) >= {{ bounds[loop.index0] }} and coalesce(c4_seq, 0) < {{ bound }}
-    {%- endcall -%} {#- a vendor without a root is read whole each time -#}
+    {%- endcall -%}
     {%- call statement('main') -%} insert into {{ relation }} select * from deliveries__part {%- endcall -%}
     {%- call statement('forget') -%} drop table deliveries__part {%- endcall -%}
   {%- endfor -%}
@@ -253,10 +255,10 @@
   {%- for dataset, delivery in first.items() %}
     other_runs_{{ dataset }} as materialized (
       select run
-      from (select c4_seq / {{ a_run }} as run, count(*) as n, sum(c4_seq) as total from {{ relation }} where dataset = '{{ dataset }}' group by 1) as kept
+      from ({{ sums_of_runs(relation, "dataset = '" ~ dataset ~ "'") }}) as kept
       left join (
         {%- if delivery > 0 %}
-        select c4_seq / {{ a_run }} as run, count(*) as n, sum(c4_seq) as total from {{ origins[dataset].root }} where c4_seq < {{ delivery }} group by 1
+        {{ sums_of_runs(origins[dataset].root, 'c4_seq < ' ~ delivery) }}
         {%- else %}
         select cast(null as bigint) as run, 0 as n, 0 as total where false
         {%- endif %}
@@ -279,4 +281,8 @@
       and kept.c4_seq <= (select max(c4_seq) from deliveries__read where is_gone);
     insert into {{ relation }} ({{ columns }}) select {{ columns }} from deliveries__read where not is_gone;
     drop table deliveries__read
+{%- endmacro -%}
+
+{%- macro sums_of_runs(table, condition) -%}
+  select c4_seq / {{ deliveries_of_a_run() }} as run, count(*) as n, sum(c4_seq) as total from {{ table }} where {{ condition }} group by 1
 {%- endmacro -%}

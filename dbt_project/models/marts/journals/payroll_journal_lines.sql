@@ -50,14 +50,5 @@ select
     {{ money('greatest(a.amount, 0)') }} as debit,
     {{ money('greatest(-a.amount, 0)') }} as credit
 from amounts as a
-left join {{ ref('dim_account_mapping') }} as m
-    on m.entity_id = a.entity_id
-    and m.kind = a.kind
-    and m.key1 = a.key1
-    and m.key2 = '*'
-    and a.period between m.valid_from and m.valid_to
-left join {{ ref('dim_account_mapping') }} as s
-    on s.entity_id = a.entity_id
-    and s.kind = 'suspense'
-    and a.period between s.valid_from and s.valid_to
+{{ join_accounts('a', 'period', 'a.kind', 'a.key1') }}
 where a.amount <> 0

@@ -27,14 +27,5 @@ select
     {{ money('greatest(a.amount, 0)') }} as debit,
     {{ money('greatest(-a.amount, 0)') }} as credit
 from amounts as a
-left join {{ ref('dim_account_mapping') }} as m
-    on m.entity_id = a.entity_id
-    and m.kind = a.kind
-    and m.key1 = case when a.uses_tender then a.tender else '*' end
-    and m.key2 = '*'
-    and a.settled_on between m.valid_from and m.valid_to
-left join {{ ref('dim_account_mapping') }} as s
-    on s.entity_id = a.entity_id
-    and s.kind = 'suspense'
-    and a.settled_on between s.valid_from and s.valid_to
+{{ join_accounts('a', 'settled_on', 'a.kind', "case when a.uses_tender then a.tender else '*' end") }}
 where a.amount <> 0
