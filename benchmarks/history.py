@@ -16,7 +16,7 @@ from datetime import datetime
 import pyarrow as pa
 
 from ingestion.core import warehouse
-from ingestion.core.load import SEQ_PER_RUN, merged_by
+from ingestion.core.load import SEQ_PER_RUN, looked_up_by
 from ingestion.core.platform import Platform
 from ingestion.core.records import raw_schema
 from ingestion.core.registry import connector
@@ -52,7 +52,7 @@ def spread(settings: Settings, days: int) -> None:
         with warehouse.write_lock(settings), warehouse.connect(settings, read_only=False) as connection:
             for table in stream.tables:
                 connection.execute(_copy(connection, declared.dataset, stream, table, days))
-        warehouse.analyze(settings, declared.dataset, {table.name: merged_by(stream, table) for table in stream.tables})
+        warehouse.analyze(settings, declared.dataset, looked_up_by(stream))
 
 
 def _copy(connection: warehouse.Connection, dataset: str, stream: Stream, table: Table, days: int) -> str:

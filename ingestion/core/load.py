@@ -19,6 +19,9 @@ from typing import Any
 
 import dlt
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from dlt.common.storages import ParsedLoadJobFileName
 from dlt.extract import DltResource
 from dlt.pipeline.exceptions import PipelineStepFailed
 
@@ -31,9 +34,11 @@ from ingestion.core.records import Hasher, PageDecoder, Reject, raw_schema
 from ingestion.core.settings import Settings
 from ingestion.core.spec import Connector, Stream, Table
 from ingestion.core.warehouse import destination, write_lock
+from ingestion.core.warehouse.records import ROOT
 
 CHUNK_ROWS = 100_000
 SEQ_PER_RUN = 10**10
+SEQ_PER_STREAM = SEQ_PER_RUN // 100
 VERSION = "c4_version"  # SQL that orders two deliveries of a record: the vendor's own stamp, and the landed page
 LANDED = (
     "cast(split_part(split_part(c4_landing, '/', 7), '.', 1) as bigint) * 1000000000"
@@ -164,7 +169,7 @@ class Loader:
         """Make a half-loaded package an unloaded one.
 
         dlt would go on where it stopped and merge from staging tables that another account of the vendor has filled
-        meanwhile, or that hold a file twice (written, and the process died before it was ticked off).
+        meanwhile, or load a file twice (written, and the process died before it was ticked off).
         """
         packages = self.pipeline._get_load_storage().normalized_packages
         for load_id in packages.list_packages():
@@ -174,6 +179,7 @@ class Loader:
             jobs = [
                 path for state in ("new_jobs", "started_jobs", "completed_jobs") for path in folder.glob(f"{state}/*")
             ]
+            self._take_back([path for path in jobs if path.suffix == ".parquet"])
             for path in jobs:
                 if path.suffix == ".sql":
                     path.unlink()  # a merge: made again when its table has been loaded
@@ -182,6 +188,20 @@ class Loader:
             for marker in folder.glob(f"{packages.PENDING_TRANSITIONS_FOLDER}/*"):
                 marker.unlink()
             (folder / packages.SCHEMA_UPDATES_FILE_NAME).write_text("{}")  # without it staging is not emptied first
+
+    def _take_back(self, files: Iterable[Path]) -> None:
+        """Delete what files of a package may have put into tables of children."""
+        children = {table.name for stream, table in self.connector.tables() if table is not stream.root}
+        with warehouse.connect(self.settings, read_only=False) as connection:
+            for path in files:
+                table = ParsedLoadJobFileName.parse(path.name).table_name
+                if table in children:
+                    deliveries = pc.min_max(pq.read_table(path, columns=["c4_seq"])["c4_seq"])
+                    connection.execute(
+                        f'delete from {self.connector.dataset}."{table}" '  # noqa: S608
+                        "where integration_id = ? and c4_seq between ? and ?",
+                        [self.integration_id, deliveries["min"].as_py(), deliveries["max"].as_py()],
+                    )
 
     def run(
         self,
@@ -202,7 +222,7 @@ class Loader:
         results = []
         resources = []
         for number, stream in enumerate(streams):
-            result = StreamResult(stream.name, first_seq=run_id * SEQ_PER_RUN + number * (SEQ_PER_RUN // 100))
+            result = StreamResult(stream.name, first_seq=run_id * SEQ_PER_RUN + number * SEQ_PER_STREAM)
             results.append(result)
             resources.append(
                 self._resource(
@@ -225,8 +245,9 @@ class Loader:
         failpoint("load.extracted")
         with write_lock(self.settings, self.connector.dataset):
             self.pipeline.load()
-            self._delete_replaced(results)
             self._analyze(results)
+            self._delete_replaced(results)
+            self._delete_superseded(results)
         failpoint("load.loaded")
         return results
 
@@ -333,32 +354,30 @@ class Loader:
                 yield dlt.mark.with_hints(arrow, self._hints(stream, table), create_table_variant=True)
 
     def _hints(self, stream: Stream, table: Table) -> Any:
-        """Roots merge on their key, the newest version winning. Children merge on their root: what a new delivery
-        of the root no longer has is gone.
+        """Roots merge on their key, the newest version winning. What hangs on them is appended, and counts while its
+        root has the same delivery.
         """
+        if table is not stream.root:
+            return dlt.mark.make_hints(
+                table_name=table.name,
+                write_disposition="append",
+                additional_table_hints={ROOT: stream.root.name},
+            )
         disposition: Any = {"disposition": "merge", "strategy": "delete-insert"}
-        keys: dict[str, Any] = {}
-        if table is stream.root:
-            keys["primary_key"] = merged_by(stream, table)
-            keys["columns"] = {"c4_version": {"name": "c4_version", "dedup_sort": "desc"}}
-        else:
-            keys["merge_key"] = merged_by(stream, table)
-        orders = [VERSION] if stream.root.version else []
+        orders = [VERSION] if table.version else []
         if self.lane is Lane.BACKFILL:
             orders.append(LANDED)
         if orders and stream.write == "merge":
-            disposition["source_filter"] = " and ".join(self._not_outdated(stream, table, order) for order in orders)
-        return dlt.mark.make_hints(table_name=table.name, write_disposition=disposition, **keys)
+            disposition["source_filter"] = " and ".join(self._not_outdated(table, order) for order in orders)
+        return dlt.mark.make_hints(table_name=table.name, write_disposition=disposition, primary_key=merged_by(table))
 
-    def _not_outdated(self, stream: Stream, table: Table, order: str) -> str:
-        """SQL that leaves out deliveries of records whose root the warehouse has from later on by `order`."""
-        dataset, root = self.connector.dataset, stream.root
-        names = dict(zip(merged_by(stream, table), merged_by(stream, root), strict=True))
+    def _not_outdated(self, root: Table, order: str) -> str:
+        """SQL that leaves out deliveries of records that the warehouse has from later on by `order`."""
+        dataset, names = self.connector.dataset, merged_by(root)
         key = ", ".join(f'"{name}"' for name in names)
-        staged = f'(select {key}, max({order}) as latest from {dataset}_staging."{table.name}" group by {key})'  # noqa: S608
-        same = " and ".join(f'present."{other}" = staged."{name}"' for name, other in names.items())
-        theirs = ", ".join(f'"{name}"' for name in names.values())
-        present = f'(select {theirs}, {order} as latest from {dataset}."{root.name}")'  # noqa: S608
+        staged = f'(select {key}, max({order}) as latest from {dataset}_staging."{root.name}" group by {key})'  # noqa: S608
+        same = " and ".join(f'present."{name}" = staged."{name}"' for name in names)
+        present = f'(select {key}, {order} as latest from {dataset}."{root.name}")'  # noqa: S608
         newer = f"{present} as present join {staged} as staged on {same}"
         outdated = ", ".join(f'staged."{name}"' for name in names)
         return f"({key}) not in (select {outdated} from {newer} and present.latest > staged.latest)"  # noqa: S608
@@ -384,13 +403,43 @@ class Loader:
                             [self.integration_id, result.first_seq, *sorted(result.replaced)],
                         )
 
-    def _analyze(self, results: Iterable[StreamResult]) -> None:
-        loaded = {
-            table.name: merged_by(stream, table)
+    def _delete_superseded(self, results: Iterable[StreamResult]) -> None:
+        """Delete what hangs on deliveries of this run that did not stay: the record came again, or was there already
+        from later on.
+        """
+        loaded = [
+            (stream, result)
             for result in results
             for stream in [self.connector.stream(result.stream)]
-            for table in stream.tables
-            if result.rows.get(table.name)
+            if any(result.rows.get(table.name) for table in stream.tables[1:])
+        ]
+        if not loaded:
+            return
+        with warehouse.connect(self.settings, read_only=False) as connection:
+            for stream, result in loaded:
+                root = f'{self.connector.dataset}."{stream.root.name}"'
+                deliveries = [self.integration_id, result.first_seq, result.first_seq + SEQ_PER_STREAM - 1]
+                of_run = "integration_id = ? and c4_seq between ? and ?"
+                stayed = connection.execute(
+                    f"select count(*) from {root} where {of_run}",  # noqa: S608
+                    deliveries,
+                ).fetchone()
+                if stayed == (result.rows[stream.root.name],):
+                    continue
+                for table in stream.tables[1:]:
+                    if result.rows.get(table.name):
+                        connection.execute(
+                            f'delete from {self.connector.dataset}."{table.name}" where {of_run} '  # noqa: S608
+                            f"and c4_seq not in (select c4_seq from {root} where {of_run})",
+                            deliveries * 2,
+                        )
+
+    def _analyze(self, results: Iterable[StreamResult]) -> None:
+        loaded = {
+            table: key
+            for result in results
+            for table, key in looked_up_by(self.connector.stream(result.stream)).items()
+            if result.rows.get(table)
         }
         warehouse.analyze(self.settings, self.connector.dataset, loaded)
 
@@ -403,10 +452,14 @@ class _nowhere:
         return None
 
 
-def merged_by(stream: Stream, table: Table) -> list[str]:
-    """The columns whose values a delivery replaces: the key of a root, and of a child that of its root."""
-    key = stream.root.key if table is stream.root else [f"root_{name}" for name in stream.root.key]
-    return ["integration_id", *key]
+def merged_by(root: Table) -> list[str]:
+    """The columns whose values a delivery of a root replaces."""
+    return ["integration_id", *root.key]
+
+
+def looked_up_by(stream: Stream) -> dict[str, list[str]]:
+    """A stream's tables, and by which columns a load looks rows up in them, other than by their delivery."""
+    return {table.name: merged_by(table) if table is stream.root else [] for table in stream.tables}
 
 
 def record_keys(table: pa.Table, key: tuple[str, ...]) -> set[str]:
@@ -415,4 +468,4 @@ def record_keys(table: pa.Table, key: tuple[str, ...]) -> set[str]:
     return {"/".join(str(value) for value in row) for row in zip(*columns, strict=True)}
 
 
-__all__ = ["Lane", "Loader", "StreamResult", "merged_by", "pipeline_name", "raw_schema", "record_keys"]
+__all__ = ["Lane", "Loader", "StreamResult", "looked_up_by", "pipeline_name", "raw_schema", "record_keys"]

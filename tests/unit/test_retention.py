@@ -153,9 +153,10 @@ def test_the_page_of_an_open_reject_stays(stand: Stand) -> None:
 def test_what_the_warehouse_lost_stays_until_it_is_back(stand: Stand) -> None:
     """Catches: the only copy of a record deleted because it is old."""
     with warehouse.connect(stand.settings(), read_only=False) as connection:
-        connection.execute(
-            "delete from raw_pawoon.transactions where id = (select min(id) from raw_pawoon.transactions)"
-        )
+        (lost,) = connection.execute("select min(id) from raw_pawoon.transactions").fetchone() or ("",)
+        connection.execute("delete from raw_pawoon.transactions where id = ?", [lost])
+        for part in ("items", "payments", "taxes"):
+            connection.execute(f"delete from raw_pawoon.transaction_{part} where root_id = ?", [lost])
     report = retention.review(stand.platform())
     assert len(going(report).get("transactions", [])) < len(batches(stand, TILL, "transactions"))
     assert "warehouse has not" in reasons(report, "transactions")

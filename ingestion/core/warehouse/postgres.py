@@ -19,7 +19,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import dlt
 import psycopg2
 import psycopg2.extras
 import pyarrow as pa
@@ -106,10 +105,9 @@ class PostgresWarehouse:
     def destination(self) -> Any:
         from ingestion.core.warehouse import adbc  # imports dlt's Postgres, which only this warehouse needs
 
-        adbc.share()
         url = self._url.set(query={"options": LOAD_OPTIONS, **self._url.query})
         # without unique indexes: a killed load is done again, and its state row may be there already
-        return dlt.destinations.postgres(url.render_as_string(hide_password=False), create_indexes=False)
+        return adbc.PostgresRecords(url.render_as_string(hide_password=False), create_indexes=False)
 
     def _open(self) -> psycopg2.extensions.connection:
         """A session in UTC. Whoever waits here for a lock gives up as on DuckDB."""
@@ -197,17 +195,21 @@ class PostgresWarehouse:
                 cursor.execute(sql.SQL("analyze {}").format(target))
 
     def analyze(self, dataset: str, tables: Mapping[str, Sequence[str]]) -> None:
-        """Also gives the tables the index by which models read from a delivery on (`delivered` in dbt_project), and the
-        one by which a load finds what it replaces: without it every load reads all of history.
+        """Also gives the tables their indexes, without which every load reads all of history: one by which models read
+        from a delivery on (`delivered` in dbt_project) and loads delete what hangs on a record, and one by which loads
+        find the records that they replace. One that no load reads any more goes.
         """
         with closing(self._open()) as raw, raw, raw.cursor() as cursor:
             for name, key in tables.items():
                 for index, columns in ((f"{name}_by_delivery", ["c4_seq"]), (f"{name}_by_key", key)):
                     cursor.execute("select to_regclass(%s) is null", [f'{dataset}."{index}"'])
-                    if cursor.fetchone() == (True,):  # asked, because `if not exists` waits for writers all the same
+                    missing = cursor.fetchone() == (True,)  # asked: `if not exists` waits for writers all the same
+                    if columns and missing:
                         place = sql.Identifier(index), sql.Identifier(dataset, name)
                         by = sql.SQL(", ").join(map(sql.Identifier, columns))
                         cursor.execute(sql.SQL("create index {} on {} ({})").format(*place, by))
+                    elif not columns and not missing:
+                        cursor.execute(sql.SQL("drop index {}").format(sql.Identifier(dataset, index)))
             publishing.analyze(cursor, [(dataset, name) for name in tables])
 
     def sha256(self, text: str) -> str:
