@@ -72,6 +72,8 @@ def load_assets(connector: Connector) -> AssetsDefinition:
     def load(
         context: AssetExecutionContext, platform: PlatformResource
     ) -> Iterator[MaterializeResult | AssetCheckResult]:
+        import pandas as _  # noqa: F401 - pyarrow does in a thread, where dlt would meet half of it in another
+
         opened = platform.open(context)
         accounts = [integration.integration_id for integration in opened.integrations(connector.name)]
         reports = []
