@@ -13,3 +13,7 @@ cast(hash({{ of if of is string else of | join(', ') }}) as hugeint)
 {% macro default__row_hash(of) -%}
 cast(hash_record_extended({{ of if of is string else 'row(' ~ of | join(', ') ~ ')' }}, 0) as numeric)
 {%- endmacro %}
+
+
+{# The end of a subquery that hashes rows: Postgres then sorts hashes, where it would sort whole rows and hash them later. #}
+{% macro hashed_first() -%} {{ 'offset 0' if target.type == 'postgres' }} {%- endmacro %}

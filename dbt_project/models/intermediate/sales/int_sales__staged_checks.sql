@@ -11,9 +11,13 @@ with lines as (
     select
         integration_id,
         check_id,
-        sum({{ row_hash('l') }}) as content,
+        sum(content) as content,
         count(*) - count(distinct line_id) as doubled
-    from {{ ref('int_unified__check_lines') }} as l
+    from (
+        select integration_id, check_id, line_id, {{ row_hash('l') }} as content
+        from {{ ref('int_unified__check_lines') }} as l
+        {{ hashed_first() }}
+    ) as hashed
     group by integration_id, check_id
 ),
 
@@ -21,9 +25,13 @@ payments as (
     select
         integration_id,
         check_id,
-        sum({{ row_hash('p') }}) as content,
+        sum(content) as content,
         count(*) - count(distinct payment_id) as doubled
-    from {{ ref('int_unified__check_payments') }} as p
+    from (
+        select integration_id, check_id, payment_id, {{ row_hash('p') }} as content
+        from {{ ref('int_unified__check_payments') }} as p
+        {{ hashed_first() }}
+    ) as hashed
     group by integration_id, check_id
 ),
 
@@ -31,9 +39,13 @@ taxes as (
     select
         integration_id,
         check_id,
-        sum({{ row_hash('t') }}) as content,
+        sum(content) as content,
         {{ money('sum(amount)') }} as amount
-    from {{ ref('int_unified__check_taxes') }} as t
+    from (
+        select integration_id, check_id, amount, {{ row_hash('t') }} as content
+        from {{ ref('int_unified__check_taxes') }} as t
+        {{ hashed_first() }}
+    ) as hashed
     group by integration_id, check_id
 )
 

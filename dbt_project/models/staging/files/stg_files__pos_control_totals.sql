@@ -6,7 +6,5 @@ select
     basis,
     measure,
     sum(amount) as amount
-from {{ current_children(
-    source('raw_files', 'control_totals'), source('raw_files', 'files'), {'root_path': 'path'}
-) }} as totals
+from {{ current_children(source('raw_files', 'control_totals'), source('raw_files', 'files')) }} as totals
 group by integration_id, outlet, control_date, basis, measure

@@ -12,7 +12,7 @@ with named_discounts as (
             partition by integration_id, root_id, checkout_uuid
             order by discount_amount desc, discount_name
         ) as place
-    from {{ current_children(delivered(source('raw_moka', 'checkout_discounts')), receipts, {'root_id': 'id'}) }} as child
+    from {{ current_children(delivered(source('raw_moka', 'checkout_discounts')), receipts) }} as child
 ),
 
 lines as (
@@ -34,7 +34,7 @@ lines as (
         discount.discount_name,
         line.sales_type_name,
         line.is_deleted
-    from {{ current_children(delivered(source('raw_moka', 'checkouts')), receipts, {'root_id': 'id'}) }} as line
+    from {{ current_children(delivered(source('raw_moka', 'checkouts')), receipts) }} as line
     left join named_discounts as discount
         on discount.integration_id = line.integration_id
         and discount.root_id = line.root_id
@@ -59,7 +59,7 @@ lines as (
         cast(null as varchar) as discount_name,
         sales_type_name,
         is_deleted
-    from {{ current_children(delivered(source('raw_moka', 'refund_checkouts')), receipts, {'root_id': 'id'}) }} as child
+    from {{ current_children(delivered(source('raw_moka', 'refund_checkouts')), receipts) }} as child
 )
 
 select

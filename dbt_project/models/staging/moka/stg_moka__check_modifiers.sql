@@ -9,4 +9,4 @@ select
     modifier_name,
     modifier_option_name as option_name,
     gross_sales as amount
-from {{ current_children(source('raw_moka', 'checkout_modifiers'), receipts, {'root_id': 'id'}) }} as child
+from {{ current_children(source('raw_moka', 'checkout_modifiers'), receipts) }} as child

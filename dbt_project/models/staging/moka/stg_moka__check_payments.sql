@@ -19,7 +19,7 @@ select
     refund.total_collected_amount as amount,
     cast(0 as decimal(18, 4)) as tip,
     refund.refunded_at as paid_at
-from {{ current_children(delivered(source('raw_moka', 'payment_refunds')), receipts, {'root_id': 'id'}) }} as refund
+from {{ current_children(delivered(source('raw_moka', 'payment_refunds')), receipts) }} as refund
 inner join {{ receipts }} as receipt
     on receipt.integration_id = refund.integration_id
     and receipt.id = refund.root_id

@@ -3,10 +3,10 @@
 -- Taxes of sales and of refunds (negative). Moka tells rates in percent.
 with taxes as (
     select integration_id, root_id as check_id, uuid, name, amount, taxable_amount, total
-    from {{ current_children(delivered(source('raw_moka', 'payment_taxes')), receipts, {'root_id': 'id'}) }} as child
+    from {{ current_children(delivered(source('raw_moka', 'payment_taxes')), receipts) }} as child
     union all
     select integration_id, refund_uuid as check_id, uuid, name, amount, taxable_amount, total
-    from {{ current_children(delivered(source('raw_moka', 'refund_taxes')), receipts, {'root_id': 'id'}) }} as child
+    from {{ current_children(delivered(source('raw_moka', 'refund_taxes')), receipts) }} as child
 )
 
 select

@@ -11,7 +11,7 @@ with sale_lines as (
         sum(net_sales) as net_sales,
         count(*) as lines,
         max(lower(sales_type_name)) as source_channel
-    from {{ current_children(delivered(source('raw_moka', 'checkouts')), receipts, {'root_id': 'id'}) }} as child
+    from {{ current_children(delivered(source('raw_moka', 'checkouts')), receipts) }} as child
     where is_deleted is not true
     group by integration_id, root_id
 ),
@@ -23,7 +23,7 @@ refund_lines as (
         sum(net_sales) as net_sales,
         count(*) as lines,
         max(lower(sales_type_name)) as source_channel
-    from {{ current_children(delivered(source('raw_moka', 'refund_checkouts')), receipts, {'root_id': 'id'}) }} as child
+    from {{ current_children(delivered(source('raw_moka', 'refund_checkouts')), receipts) }} as child
     where is_deleted is not true
     group by integration_id, refund_uuid
 ),
@@ -78,7 +78,7 @@ refunds as (
         refund.refunded_by as staff_ref,
         coalesce(refund.synchronized_at, receipt.updated_at) as updated_at,
         refund.c4_seq
-    from {{ current_children(delivered(source('raw_moka', 'payment_refunds')), receipts, {'root_id': 'id'}) }} as refund
+    from {{ current_children(delivered(source('raw_moka', 'payment_refunds')), receipts) }} as refund
     inner join {{ receipts }} as receipt
         on receipt.integration_id = refund.integration_id
         and receipt.id = refund.root_id

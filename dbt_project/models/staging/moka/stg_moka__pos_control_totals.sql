@@ -25,11 +25,7 @@ with totals as (
         method.integration_id, method.root_source_outlet_id, method.root_day, report.read_until,
         'tender:' || method.payment_type as measure,
         method.collected as amount
-    from {{ current_children(
-        source('raw_moka', 'payment_method_totals'),
-        source('raw_moka', 'payment_methods'),
-        {'root_source_outlet_id': 'source_outlet_id', 'root_day': 'day'}
-    ) }} as method
+    from {{ current_children(source('raw_moka', 'payment_method_totals'), source('raw_moka', 'payment_methods')) }} as method
     inner join {{ source('raw_moka', 'payment_methods') }} as report
         on report.integration_id = method.integration_id
         and report.source_outlet_id = method.root_source_outlet_id

@@ -9,7 +9,7 @@ select
     category.name as source_category,
     variant.price as list_price,
     coalesce(item.is_deleted, false) or coalesce(variant.is_deleted, false) as is_deleted
-from {{ current_children(source('raw_moka', 'item_variants'), items, {'root_id': 'id'}) }} as variant
+from {{ current_children(source('raw_moka', 'item_variants'), items) }} as variant
 inner join {{ items }} as item
     on item.integration_id = variant.integration_id
     and item.id = variant.root_id

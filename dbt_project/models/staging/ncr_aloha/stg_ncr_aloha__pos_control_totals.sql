@@ -39,11 +39,7 @@ tenders as (
         sum(amount) as amount
     from (
         select t.*, coalesce(n.name, cast(t.type_id as varchar)) as source_tender
-        from {{ current_children(
-            source('raw_ncr_aloha', 'day_totals'),
-            source('raw_ncr_aloha', 'deliveries'),
-            {'root_source_outlet_id': 'source_outlet_id', 'root_dob': 'dob', 'root_seq': 'seq'}
-        ) }} as t
+        from {{ current_children(source('raw_ncr_aloha', 'day_totals'), source('raw_ncr_aloha', 'deliveries')) }} as t
         left join {{ ref('stg_ncr_aloha__current_tenders') }} as n
             on n.integration_id = t.integration_id
             and n.source_outlet_id = t.root_source_outlet_id

@@ -8,11 +8,7 @@ with lines as (
         parent.is_voided,
         case when item.qty < 0 then 0 else item.amount + coalesce(item.discount, 0) end as gross_sales,
         case when item.qty < 0 then -item.amount else 0 end as returns
-    from {{ current_children(
-        delivered(source('raw_olsera', 'order_items')),
-        delivered(source('raw_olsera', 'order_days')),
-        {'root_source_outlet_id': 'source_outlet_id', 'root_day': 'day'}
-    ) }} as item
+    from {{ current_children(delivered(source('raw_olsera', 'order_items')), delivered(source('raw_olsera', 'order_days'))) }} as item
     inner join {{ ref('stg_olsera__orders') }} as parent
         on parent.integration_id = item.integration_id
         and parent.source_outlet_id = item.root_source_outlet_id

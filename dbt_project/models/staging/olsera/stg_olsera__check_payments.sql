@@ -3,9 +3,7 @@
 -- Payments of each order. An order that tells none has one of its total, whose tender nobody knows.
 with payments as (
     select *
-    from {{ current_children(
-        delivered(source('raw_olsera', 'order_payments')), days, {'root_source_outlet_id': 'source_outlet_id', 'root_day': 'day'}
-    ) }} as child
+    from {{ current_children(delivered(source('raw_olsera', 'order_payments')), days) }} as child
 )
 
 select

@@ -22,9 +22,7 @@ select
     child.rounding,
     cast(day.read_until as timestamp with time zone) as read_until,
     child.c4_seq
-from {{ current_children(
-    delivered(source('raw_olsera', 'orders')), days, {'root_source_outlet_id': 'source_outlet_id', 'root_day': 'day'}
-) }} as child
+from {{ current_children(delivered(source('raw_olsera', 'orders')), days) }} as child
 inner join {{ days }} as day
     on day.integration_id = child.integration_id
     and day.source_outlet_id = child.root_source_outlet_id

@@ -10,11 +10,7 @@ with totals as (
         count(sales.label) as labels,
         coalesce(sum(sales.value), 0) as amount
     from {{ reports }} as report
-    left join {{ current_children(
-        source('raw_olsera', 'sales_per_group'),
-        reports,
-        {'root_source_outlet_id': 'source_outlet_id', 'root_day': 'day'}
-    ) }} as sales
+    left join {{ current_children(source('raw_olsera', 'sales_per_group'), reports) }} as sales
         on sales.integration_id = report.integration_id
         and sales.root_source_outlet_id = report.source_outlet_id
         and sales.root_day = report.day

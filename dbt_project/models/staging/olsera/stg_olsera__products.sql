@@ -10,9 +10,7 @@ select
     coalesce(variant.price, product.price) as list_price,
     false as is_deleted
 from {{ products }} as product
-left join {{ current_children(
-    source('raw_olsera', 'product_variants'), products, {'root_id': 'id', 'root_source_outlet_id': 'source_outlet_id'}
-) }} as variant
+left join {{ current_children(source('raw_olsera', 'product_variants'), products) }} as variant
     on variant.integration_id = product.integration_id
     and variant.root_id = product.id
     and variant.root_source_outlet_id = product.source_outlet_id

@@ -28,11 +28,7 @@ with totals as (
         on l.integration_id = d.integration_id
         and l.source_outlet_id = d.source_outlet_id
         and l.latest_bus_dt >= d.bus_dt
-    left join {{ current_children(
-        source('raw_oracle_micros', 'operations_totals'),
-        source('raw_oracle_micros', 'operations_days'),
-        {'root_bus_dt': 'bus_dt', 'root_source_outlet_id': 'source_outlet_id'}
-    ) }} as t
+    left join {{ current_children(source('raw_oracle_micros', 'operations_totals'), source('raw_oracle_micros', 'operations_days')) }} as t
         on t.integration_id = d.integration_id
         and t.root_source_outlet_id = d.source_outlet_id
         and t.root_bus_dt = d.bus_dt

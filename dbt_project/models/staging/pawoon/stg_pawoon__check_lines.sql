@@ -9,7 +9,7 @@ with lines as (
         lower(receipt.company_sales_type) as source_channel,
         coalesce(receipt.status, '') = 'void' as is_voided,
         coalesce(receipt.status, '') = 'refund' as is_refund
-    from {{ current_children(delivered(source('raw_pawoon', 'transaction_items')), receipts, {'root_id': 'id'}) }} as item
+    from {{ current_children(delivered(source('raw_pawoon', 'transaction_items')), receipts) }} as item
     inner join {{ receipts }} as receipt
         on receipt.integration_id = item.integration_id
         and receipt.id = item.root_id

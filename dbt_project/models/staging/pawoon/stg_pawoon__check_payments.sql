@@ -6,7 +6,7 @@ with payments as (
     select
         *,
         row_number() over (partition by integration_id, root_id order by method, amount) as place
-    from {{ current_children(delivered(source('raw_pawoon', 'transaction_payments')), receipts, {'root_id': 'id'}) }} as child
+    from {{ current_children(delivered(source('raw_pawoon', 'transaction_payments')), receipts) }} as child
 )
 
 select

@@ -9,7 +9,7 @@ select
     cast(tax.percentage * 0.01 as decimal(18, 6)) as rate,
     cast(null as decimal(18, 4)) as taxable_amount,
     case when coalesce(receipt.status, '') = 'refund' then -tax.amount else tax.amount end as amount
-from {{ current_children(delivered(source('raw_pawoon', 'transaction_taxes')), receipts, {'root_id': 'id'}) }} as tax
+from {{ current_children(delivered(source('raw_pawoon', 'transaction_taxes')), receipts) }} as tax
 inner join {{ receipts }} as receipt
     on receipt.integration_id = tax.integration_id
     and receipt.id = tax.root_id

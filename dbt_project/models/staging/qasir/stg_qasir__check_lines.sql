@@ -4,7 +4,7 @@
 -- stands in the sale. Categories stand in the menu only.
 with sold as (
     select child.*
-    from {{ current_children(delivered(source('raw_qasir', 'carts')), sales, {'root_id': 'id'}) }} as child
+    from {{ current_children(delivered(source('raw_qasir', 'carts')), sales) }} as child
 ),
 
 lines as (
@@ -32,7 +32,7 @@ lines as (
         cast(0 as decimal(18, 4)) as discounts,
         amount as returns,
         cast(null as varchar) as discount_name
-    from {{ current_children(delivered(source('raw_qasir', 'refund_carts')), sales, {'root_id': 'id'}) }} as child
+    from {{ current_children(delivered(source('raw_qasir', 'refund_carts')), sales) }} as child
 )
 
 select

@@ -5,7 +5,7 @@ with payments as (
     select
         *,
         row_number() over (partition by integration_id, root_id order by amount desc, id) as place
-    from {{ current_children(delivered(source('raw_qasir', 'payments')), sales, {'root_id': 'id'}) }} as child
+    from {{ current_children(delivered(source('raw_qasir', 'payments')), sales) }} as child
 )
 
 select
@@ -26,7 +26,7 @@ select
     -refund.amount as amount,
     cast(0 as decimal(18, 4)) as tip,
     refund.refunded_at as paid_at
-from {{ current_children(delivered(source('raw_qasir', 'refunds')), sales, {'root_id': 'id'}) }} as refund
+from {{ current_children(delivered(source('raw_qasir', 'refunds')), sales) }} as refund
 left join payments as paid
     on paid.integration_id = refund.integration_id
     and paid.root_id = refund.root_id

@@ -39,7 +39,7 @@ unioned as (
         -refund.total_tax,
         -refund.rounding,
         -refund.amount
-    from {{ current_children(delivered(source('raw_qasir', 'refunds')), sales, {'root_id': 'id'}) }} as refund
+    from {{ current_children(delivered(source('raw_qasir', 'refunds')), sales) }} as refund
     left join refunded
         on refunded.integration_id = refund.integration_id
         and refunded.check_id = cast(refund.id as varchar)

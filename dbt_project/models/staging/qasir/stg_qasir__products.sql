@@ -9,9 +9,7 @@ select
     product.category as source_category,
     variant.price as list_price,
     not coalesce(product.is_active, true) as is_deleted
-from {{ current_children(
-    source('raw_qasir', 'product_variants'), products, {'root_id': 'id', 'root_source_outlet_id': 'source_outlet_id'}
-) }} as variant
+from {{ current_children(source('raw_qasir', 'product_variants'), products) }} as variant
 inner join {{ products }} as product
     on product.integration_id = variant.integration_id
     and product.id = variant.root_id

@@ -11,11 +11,7 @@ with items as (
             when left(goods_movement_type, 1) in ('3', '4', '7') then 'transfer'
             else 'type ' || goods_movement_type
         end as movement
-    from {{ current_children(
-        source('raw_sap_s4hana', 'material_document_items'),
-        source('raw_sap_s4hana', 'material_documents'),
-        {'root_material_document_year': 'material_document_year', 'root_material_document': 'material_document'}
-    ) }} as current_items
+    from {{ current_children(source('raw_sap_s4hana', 'material_document_items'), source('raw_sap_s4hana', 'material_documents')) }} as current_items
 ),
 
 signed as (

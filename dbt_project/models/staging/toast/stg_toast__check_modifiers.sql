@@ -1,11 +1,7 @@
 -- Options chosen for lines; their amounts are inside the lines' gross.
 with groups as (
     select integration_id, root_source_outlet_id, guid, max(name) as name
-    from {{ current_children(
-        source('raw_toast', 'menu_item_modifier_groups'),
-        source('raw_toast', 'menu_items'),
-        {'root_source_outlet_id': 'source_outlet_id', 'root_guid': 'guid'}
-    ) }} as g
+    from {{ current_children(source('raw_toast', 'menu_item_modifier_groups'), source('raw_toast', 'menu_items')) }} as g
     group by integration_id, root_source_outlet_id, guid
 )
 

@@ -17,11 +17,7 @@ with clocked as (
 
 assigned as (
     select e.integration_id, e.root_source_outlet_id as source_outlet_id, e.root_guid, min(j.title) as title
-    from {{ current_children(
-        source('raw_toast', 'employee_jobs'),
-        source('raw_toast', 'employees'),
-        {'root_source_outlet_id': 'source_outlet_id', 'root_guid': 'guid'}
-    ) }} as e
+    from {{ current_children(source('raw_toast', 'employee_jobs'), source('raw_toast', 'employees')) }} as e
     inner join {{ source('raw_toast', 'jobs') }} as j
         on j.integration_id = e.integration_id
         and j.source_outlet_id = e.root_source_outlet_id

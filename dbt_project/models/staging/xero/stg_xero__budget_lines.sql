@@ -7,9 +7,7 @@ with outlet_budgets as (
         max(tracking.option) as source_outlet_id,
         max(budgets.updated_date_utc) as updated_at
     from {{ source('raw_xero', 'budgets') }} as budgets
-    inner join {{ current_children(
-        source('raw_xero', 'budget_tracking'), source('raw_xero', 'budgets'), {'root_budget_id': 'budget_id'}
-    ) }} as tracking
+    inner join {{ current_children(source('raw_xero', 'budget_tracking'), source('raw_xero', 'budgets')) }} as tracking
         on tracking.integration_id = budgets.integration_id
         and tracking.root_budget_id = budgets.budget_id
     left join {{ source('raw_xero', 'tracking_categories') }} as categories
@@ -32,9 +30,7 @@ ranked as (
                 balances.integration_id, balances.account_code, outlet_budgets.source_outlet_id, balances.period
             order by outlet_budgets.updated_at desc, outlet_budgets.budget_id
         ) as newest
-    from {{ current_children(
-        source('raw_xero', 'budget_balances'), source('raw_xero', 'budgets'), {'root_budget_id': 'budget_id'}
-    ) }} as balances
+    from {{ current_children(source('raw_xero', 'budget_balances'), source('raw_xero', 'budgets')) }} as balances
     inner join outlet_budgets
         on outlet_budgets.integration_id = balances.integration_id
         and outlet_budgets.budget_id = balances.root_budget_id

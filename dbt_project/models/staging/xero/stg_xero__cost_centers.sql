@@ -5,11 +5,7 @@ select
     options.name,
     cast(null as date) as valid_from,
     cast(null as date) as valid_to
-from {{ current_children(
-    source('raw_xero', 'tracking_options'),
-    source('raw_xero', 'tracking_categories'),
-    {'root_tracking_category_id': 'tracking_category_id'}
-) }} as options
+from {{ current_children(source('raw_xero', 'tracking_options'), source('raw_xero', 'tracking_categories')) }} as options
 inner join {{ source('raw_xero', 'tracking_categories') }} as categories
     on categories.integration_id = options.integration_id
     and categories.tracking_category_id = options.root_tracking_category_id

@@ -23,11 +23,7 @@ select
     ) as tax_amount,
     lines.description
 from {{ source('raw_xero', 'manual_journals') }} as journals
-inner join {{ current_children(
-    source('raw_xero', 'manual_journal_lines'),
-    source('raw_xero', 'manual_journals'),
-    {'root_manual_journal_id': 'manual_journal_id'}
-) }} as lines
+inner join {{ current_children(source('raw_xero', 'manual_journal_lines'), source('raw_xero', 'manual_journals')) }} as lines
     on lines.integration_id = journals.integration_id
     and lines.root_manual_journal_id = journals.manual_journal_id
 left join (
