@@ -118,6 +118,7 @@ def _results(connector: Connector, reports: list[SyncReport]) -> Iterator[Materi
                 "dagster/row_count": MetadataValue.int(sum(result.rows.get(table.name, 0) for _, result in mine)),
                 "pages": sum(result.pages for _, result in mine),
                 "rejects": sum(len(result.rejects) for _, result in mine),
+                "unchanged records": sum(result.unchanged for _, result in mine),
                 "accounts": ", ".join(f"{report.integration_id}: {result.status}" for report, result in mine) or "none",
             },
         )

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from array import array
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import dlt
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -30,7 +32,7 @@ from ingestion.core.errors import ApiError
 from ingestion.core.failpoints import failpoint
 from ingestion.core.fetch import Event, Page, ScopeDone, ScopeFailed
 from ingestion.core.landing import Batch
-from ingestion.core.records import Hasher, PageDecoder, Reject, raw_schema
+from ingestion.core.records import CONTENT, Hasher, PageDecoder, Reject, raw_schema
 from ingestion.core.settings import Settings
 from ingestion.core.spec import Connector, Stream, Table
 from ingestion.core.warehouse import destination, write_lock
@@ -69,6 +71,7 @@ class StreamResult:
     new_drift: set[str] = field(default_factory=set)  # drift that no earlier run had seen
     loaded_keys: set[str] | None = None
     first_seq: int = 0
+    unchanged: int = 0  # records that came as the warehouse has them
     replaced: set[str] = field(default_factory=set)  # scopes of a `replace` stream: what was there before is to go
 
     @property
@@ -213,14 +216,18 @@ class Loader:
         until: datetime | None,
         watch_keys: Mapping[str, set[str]] | None = None,
         whole: bool = True,
+        known_runs: Collection[int] = (),
     ) -> list[StreamResult]:
         """Extract, normalise and load. `until` moves the cursors of the scopes that were read to their end; a
         replay passes None and moves none. `watch_keys` (stream -> record keys) asks which of those keys loaded.
-        `whole` is False when the pages are a selection: a `replace` stream is then merged record by record.
+        `whole` is False when the pages are a selection: a `replace` stream is then merged record by record. Records of
+        windows that came in one of `known_runs`, which must have ended, and come again as they are now are left out.
         Raises what dlt raises when the warehouse refuses; nothing is then committed, and the next run repeats it.
         """
         results = []
         resources = []
+        streams = list(streams)
+        known = self._known(streams, known_runs) if known_runs else {}
         for number, stream in enumerate(streams):
             result = StreamResult(stream.name, first_seq=run_id * SEQ_PER_RUN + number * SEQ_PER_STREAM)
             results.append(result)
@@ -233,6 +240,7 @@ class Loader:
                     until=until,
                     watch=(watch_keys or {}).get(stream.name, set()),
                     by_scope=whole and stream.write == "replace",
+                    known=known.get(stream.name),
                 )
             )
 
@@ -251,6 +259,30 @@ class Loader:
         failpoint("load.loaded")
         return results
 
+    def _known(self, streams: Sequence[Stream], runs: Collection[int]) -> dict[str, np.ndarray]:
+        """What the warehouse holds of some runs' deliveries: stream -> the contents of its records, sorted."""
+        windowed = [stream for stream in streams if stream.is_windowed and stream.write == "merge"]
+        found = {}
+        with warehouse.connect(self.settings) as connection:
+            present = set(
+                connection.execute(
+                    "select table_name from information_schema.columns where table_schema = ? and column_name = ?",
+                    [self.connector.dataset, CONTENT],
+                ).fetchall()
+            )
+            for stream in windowed:
+                contents = array("q")
+                for run in runs if (stream.root.name,) in present else ():
+                    answer = connection.execute(
+                        f'select {CONTENT} from {self.connector.dataset}."{stream.root.name}" '  # noqa: S608
+                        f"where integration_id = ? and c4_seq between ? and ? and {CONTENT} is not null",
+                        [self.integration_id, run * SEQ_PER_RUN, (run + 1) * SEQ_PER_RUN - 1],
+                    )
+                    while rows := answer.fetchmany(CHUNK_ROWS):
+                        contents.extend(row[0] for row in rows)
+                found[stream.name] = np.sort(np.array(contents, np.int64))
+        return found
+
     def _resource(
         self,
         stream: Stream,
@@ -261,6 +293,7 @@ class Loader:
         until: datetime | None,
         watch: set[str],
         by_scope: bool,
+        known: np.ndarray | None,
     ) -> DltResource:
         decoder = PageDecoder(stream, self.integration_id, self.hasher)
         next_seq = result.first_seq
@@ -284,8 +317,10 @@ class Loader:
                 watch_drift=result.pages <= DRIFT_PAGES,
                 rows=event.rows,
                 is_record=event.kind == "record",
+                known=known,
             )
             next_seq += decoded.read
+            result.unchanged += decoded.unchanged
             result.rejects += [(reject, reference) for reject in decoded.rejects]
             result.drift |= decoded.drift
             if any(reject.kind == "page" for reject in decoded.rejects) or (decoded.rejects and not decoded.rows):

@@ -21,6 +21,7 @@ from operator import attrgetter
 from typing import Any
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from dlt.common.normalizers.naming.snake_case import NamingConvention
@@ -31,6 +32,7 @@ MONEY = pa.decimal128(18, 4)
 TIMESTAMP = pa.timestamp("us", tz="UTC")
 NAMING = NamingConvention()
 META_COLUMNS = ("integration_id", "c4_scope", "c4_seq", "c4_version", "c4_landing")
+CONTENT = "c4_content"  # of a root: a number that stands for the record as it came
 
 # What data that does not fit can raise, in decoding, in a record's own rules and in conversions.
 DATA_ERRORS = (
@@ -123,6 +125,7 @@ class Decoded:
     drift: set[str] = field(default_factory=set)
     rows: int = 0
     read: int = 0  # records that the page has, whether they fit or not
+    unchanged: int = 0  # of these, records that were known as they are and left out
 
 
 def keyed_hasher(key: bytes) -> Hasher:
@@ -260,6 +263,7 @@ def raw_schema(stream: Stream, table: Table) -> pa.Schema:
     ]
     own = {column.name: column for column in columns_of(table.record)}
     if table is stream.root:
+        fields.append(pa.field(CONTENT, pa.int64()))
         fields += [
             pa.field(name, pa.string(), nullable=name not in table.key) for name in stream.constants if name not in own
         ]
@@ -315,7 +319,6 @@ class PageDecoder:
         root = stream.root.record
         steps = stream.records.split(".") if stream.records else []
         self._one = msgspec.json.Decoder(root)
-        self._page = msgspec.json.Decoder(_wrap(root | list[root], steps))  # type: ignore[valid-type]
         self._raw_page = msgspec.json.Decoder(_wrap(msgspec.Raw, steps))
         self._raw_list = msgspec.json.Decoder(list[msgspec.Raw])
         self._steps = steps
@@ -328,6 +331,9 @@ class PageDecoder:
         self._known = _known_fields(root)
         self._columns = {column.name: column for column in columns_of(root)}
         self._hints = typing.get_type_hints(root, include_extras=True)
+        self._contents: dict[int, int] = {}  # of the page that is being decoded: position -> content
+        declared = "\n".join(f"{name} {schema}" for name, schema in self._schemas.items())
+        self._salt = hashlib.blake2b(f"{declared}\n{hasher('')}".encode(), digest_size=8)
         version = stream.root.version
         if version and not _orders(self._schemas[stream.root.name].field(version).type):
             raise TypeError(f"{stream.name}: version {version!r} is no time, date or whole number")
@@ -346,17 +352,17 @@ class PageDecoder:
         watch_drift: bool = True,
         rows: Collection[int] | None = None,
         is_record: bool = False,
+        known: np.ndarray | None = None,
     ) -> Decoded:
         """Decode one page. `seq` numbers its first record; the others follow. Never raises for bad input.
+
+        Records whose `content` is among the `known` ones, sorted 64-bit integers, are left out.
 
         `watch_drift` looks for fields that the wire type does not know, which reads the page a second time. `rows`
         takes only these of its records (from 1). With `is_record` the bytes are one record without a page around it.
         """
-        if is_record:
-            records, positions, rejects = self._one_by_one([content], constants)
-        else:
-            records, positions, rejects = self._records(content, constants)
-        read = len(records) + len(rejects)
+        records, positions, rejects, unchanged = self._records(content, scope, constants, known, is_record=is_record)
+        read = len(records) + len(rejects) + unchanged
         if rows is not None:
             taken = [index for index, position in enumerate(positions) if position + 1 in rows]
             records, positions = [records[index] for index in taken], [positions[index] for index in taken]
@@ -364,37 +370,55 @@ class PageDecoder:
         drift = self._drift(content, records) if watch_drift else set()
         numbers = [seq + position for position in positions]
         try:
-            tables = self._tables(records, numbers, scope, landing, constants)
+            tables = self._tables(records, numbers, scope, landing, constants, seq)
         except DATA_ERRORS:
             records, numbers, bad = self._sift(records, numbers, seq, scope, landing, constants)
             rejects += bad
-            tables = self._tables(records, numbers, scope, landing, constants)
+            tables = self._tables(records, numbers, scope, landing, constants, seq)
         for reject in rejects:
             reject.scope = scope
-        return Decoded(tables, rejects, drift, len(records), read)
+        return Decoded(tables, rejects, drift, len(records), read, unchanged)
 
-    def _records(self, content: bytes, constants: Mapping[str, str]) -> tuple[list[Any], Sequence[int], list[Reject]]:
-        """Good records, the position of each in the page (from 0), and the rejects."""
-        if self.stream.rows is None:
-            try:
-                found = self._page.decode(content)
-                for step in self._steps:
-                    found = getattr(found, step)
-                found = found if isinstance(found, list) else [found]
-                return found, range(len(found)), []
-            except DATA_ERRORS:
-                pass
+    def _records(
+        self,
+        content: bytes,
+        scope: str,
+        constants: Mapping[str, str],
+        known: np.ndarray | None,
+        *,
+        is_record: bool,
+    ) -> tuple[list[Any], Sequence[int], list[Reject], int]:
+        """Good records, the position of each in the page (from 0), the rejects, and how many were known."""
         try:
-            raws = list(self._raw_records(content))
+            raws = [content] if is_record else list(self._raw_records(content))
         except DATA_ERRORS as error:
-            return [], [], [Reject("", *_explain(error), kind="page", payload=content)]
-        return self._one_by_one(raws, constants)
+            return [], [], [Reject("", *_explain(error), kind="page", payload=content)], 0
+        contents = self._contents_of(raws, scope, constants)
+        self._contents = dict(enumerate(contents))
+        positions: Sequence[int] = range(len(raws))
+        if known is not None and known.size and contents:
+            wanted = np.array(contents, np.int64)
+            places = np.minimum(np.searchsorted(known, wanted), known.size - 1)
+            positions = np.flatnonzero(known[places] != wanted).tolist()
+        return *self._one_by_one(raws, positions, constants), len(raws) - len(positions)
+
+    def _contents_of(self, raws: Sequence[Any], scope: str, constants: Mapping[str, str]) -> list[int]:
+        """A number for each record: its bytes, whose they are, and what is declared of them."""
+        common = self._salt.copy()
+        common.update(repr((scope, sorted(constants.items()))).encode())
+        found = []
+        for raw in raws:
+            digest = common.copy()
+            digest.update(raw)
+            found.append(int.from_bytes(digest.digest(), "little", signed=True))
+        return found
 
     def _one_by_one(
-        self, raws: Iterable[Any], constants: Mapping[str, str]
+        self, raws: Sequence[Any], places: Sequence[int], constants: Mapping[str, str]
     ) -> tuple[list[Any], Sequence[int], list[Reject]]:
         records, positions, rejects = [], [], []
-        for position, raw in enumerate(raws):
+        for position in places:
+            raw = raws[position]
             try:
                 records.append(self._one.decode(raw))
                 positions.append(position)
@@ -409,7 +433,7 @@ class PageDecoder:
         found = self._raw_page.decode(content)
         for step in self._steps:
             found = getattr(found, step)
-        return self._raw_list.decode(found) if bytes(found).lstrip()[:1] == b"[" else [found]
+        return self._raw_list.decode(found) if bytes(memoryview(found)[:80]).lstrip()[:1] == b"[" else [found]
 
     def _key_of(self, raw: Any, constants: Mapping[str, str]) -> str:
         """The key of a record that did not fit, as its row would have it; "?" for a part that cannot be read."""
@@ -456,7 +480,7 @@ class PageDecoder:
         good, kept, rejects = [], [], []
         for record, number in zip(records, numbers, strict=True):
             try:
-                self._tables([record], [number], scope, landing, constants)
+                self._tables([record], [number], scope, landing, constants, seq)
             except DATA_ERRORS as error:
                 raw = msgspec.json.encode(record)
                 name, rule = _explain(error)
@@ -467,7 +491,7 @@ class PageDecoder:
         return good, kept, rejects
 
     def _tables(
-        self, records: list[Any], numbers: list[int], scope: str, landing: str, constants: Mapping[str, str]
+        self, records: list[Any], numbers: list[int], scope: str, landing: str, constants: Mapping[str, str], seq: int
     ) -> dict[str, pa.Table]:
         count = len(records)
         sequence = pa.array(numbers, pa.int64())
@@ -477,6 +501,7 @@ class PageDecoder:
             "c4_scope": _repeat(scope, count),
             "c4_seq": sequence,
             "c4_landing": _repeat(landing, count),
+            CONTENT: pa.array([self._contents[number - seq] for number in numbers], pa.int64()),
         }
         for name in self.stream.constants:
             if name not in self._columns:

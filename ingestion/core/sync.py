@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 from ingestion.core import fetch, files
 from ingestion.core.config import Integration
@@ -20,6 +20,8 @@ from ingestion.core.load import Lane, Loader, StreamResult
 from ingestion.core.platform import Platform
 from ingestion.core.records import Reject
 from ingestion.core.spec import Connector, Stream
+
+KNOWN = timedelta(days=4)  # a record that comes again from a run within this time is loaded only if it has changed
 
 
 @dataclass(slots=True)
@@ -43,6 +45,10 @@ class SyncReport:
     @property
     def rows(self) -> int:
         return sum(sum(result.rows.values()) for result in self.streams)
+
+    @property
+    def unchanged(self) -> int:
+        return sum(result.unchanged for result in self.streams)
 
     @property
     def rejects(self) -> int:
@@ -132,6 +138,7 @@ def _read(
                 run_id=report.run_id,
                 until=until,
                 watch_keys=platform.ops.open_reject_keys(integration_id),
+                known_runs=platform.ops.ended_runs(integration_id, platform.settings.as_of - KNOWN) if is_pull else (),
             )
             report.files = file_ledger.finished(stream.name for stream in connector.streams)
         except ApiError as error:

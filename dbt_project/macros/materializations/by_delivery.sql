@@ -5,7 +5,8 @@
     The model's query is a union over the vendors of `checks` with the columns `dataset` (a vendor's raw schema) and
     `c4_seq`, over staging that reads through `delivered`. A table of deliveries beside it, `<model>__deliveries`, holds
     what the last build saw: the last delivery of every run in each raw table of checks, and a hash of all else that
-    staging makes checks of: its own views and the vendor's lists (menus, tenders). So
+    staging makes checks of: its own views and the vendor's lists (menus, tenders); on Postgres also how many deliveries
+    the root had of a run, and what their numbers came to. So
       - a run that is new, or whose records came in two parts, is read, and all that was delivered after it;
       - a record that came again or that the vendor took back has left its delivery, and its rows go;
       - another list (but for `checks_without` in the meta of its source, columns of which no check is made) or another
@@ -19,7 +20,7 @@
   {%- set relation = this.incorporate(type='table') -%}
   {%- set ledger = api.Relation.create(database=this.database, schema=this.schema, identifier=this.identifier ~ '__deliveries', type='table') -%}
   {%- set known = load_cached_relation(ledger) -%}
-  {%- set code = local_md5(sql) -%}
+  {%- set code = local_md5(sql ~ 'a ledger of runs, their last deliveries, numbers and sums') -%}
   {%- set whole = should_full_refresh() or present is none or known is none or comment_of(ledger) != code -%}
   {%- set origins = origins_of_checks() -%}
 
@@ -39,7 +40,7 @@
         {{ drop_present(present) }}
         {{ create_table_as(false, relation, sql) }};
       {%- else %}
-        {{ adapter.dispatch('replace_deliveries', 'c4')(relation, sql, origins, first) }}
+        {{ adapter.dispatch('replace_deliveries', 'c4')(relation, sql, origins, first, ledger) }}
       {%- endif %}
     {%- endcall -%}
   {%- endif -%}
@@ -134,32 +135,41 @@
 {%- endmacro -%}
 
 
-{#- What there is to read of each vendor: dataset, name, run, content; of a run its last delivery, else run -1 and a hash. -#}
+{#-
+    What there is to read of each vendor: dataset, name, run, content; of a run its last delivery, else run -1 and a hash.
+    Of a root's run on Postgres also n and total, its deliveries and the sum of their numbers.
+-#}
 {%- macro deliveries_found(origins) -%}
-    select cast(dataset as varchar) as dataset, cast(name as varchar) as name, cast(run as bigint) as run, cast(content as decimal(38, 0)) as content
+    select
+      cast(dataset as varchar) as dataset, cast(name as varchar) as name, cast(run as bigint) as run,
+      cast(content as decimal(38, 0)) as content, cast(n as bigint) as n, cast(total as decimal(38, 0)) as total
     from (
-      select null as dataset, null as name, 0 as run, 0 as content where 1 = 0
+      select null as dataset, null as name, 0 as run, 0 as content, 0 as n, 0 as total where 1 = 0
   {%- for dataset, origin in origins.items() -%}
     {%- for table in origin.delivered %}
       union all
-      select '{{ dataset }}', '{{ table.identifier }}', run, last from ({{ adapter.dispatch('last_of_runs', 'c4')(table) }}) as runs
+      select '{{ dataset }}', '{{ table.identifier }}', run, last, n, total
+      from ({{ adapter.dispatch('runs_of', 'c4')(table, is_root=table == origin.root) }}) as runs
     {%- endfor %}
     {%- for list in origin.lists %}
       union all
-      select '{{ dataset }}', '{{ list.table.identifier }}', -1, coalesce(sum({{ row_hash(columns_told(**list)) }}), 0) from {{ list.table }}
+      select '{{ dataset }}', '{{ list.table.identifier }}', -1, coalesce(sum({{ row_hash(columns_told(**list)) }}), 0), null, null from {{ list.table }}
     {%- endfor %}
       union all
-      select '{{ dataset }}', 'staging', -1, {{ row_hash(["cast('" ~ definitions_of(origin.views) ~ "' as varchar)"]) }}
+      select '{{ dataset }}', 'staging', -1, {{ row_hash(["cast('" ~ definitions_of(origin.views) ~ "' as varchar)"]) }}, null, null
   {%- endfor %}
     ) as found
 {%- endmacro -%}
 
-{%- macro duckdb__last_of_runs(table) -%}
-    select c4_seq // {{ deliveries_of_a_run() }} as run, max(c4_seq) as last from {{ table }} group by 1
+{%- macro duckdb__runs_of(table, is_root) -%}
+    select c4_seq // {{ deliveries_of_a_run() }} as run, max(c4_seq) as last, null as n, null as total from {{ table }} group by 1
 {%- endmacro -%}
 
-{#- From run to run backwards by the index on deliveries; the table itself is not read. -#}
-{%- macro postgres__last_of_runs(table) -%}
+{#- Of a root by a pass over its index on deliveries, else by that index from run to run backwards; no table is read. -#}
+{%- macro postgres__runs_of(table, is_root) -%}
+  {%- if is_root -%}
+    select c4_seq / {{ deliveries_of_a_run() }} as run, max(c4_seq) as last, count(*) as n, sum(c4_seq) as total from {{ table }} group by 1
+  {%- else -%}
     with recursive lasts (last) as (
       select max(c4_seq) from {{ table }}
       union all
@@ -167,7 +177,10 @@
       from lasts
       where lasts.last is not null
     )
-    select last / {{ deliveries_of_a_run() }} as run, last from lasts where last is not null
+    select last / {{ deliveries_of_a_run() }} as run, last, cast(null as bigint) as n, cast(null as numeric) as total
+    from lasts
+    where last is not null
+  {%- endif -%}
 {%- endmacro -%}
 
 {#- Deliveries are numbered by run and record: SEQ_PER_RUN of ingestion/core/load.py. -#}
@@ -233,7 +246,7 @@
   {%- endif -%}
 {%- endmacro -%}
 
-{%- macro duckdb__replace_deliveries(relation, sql, origins, first) -%}
+{%- macro duckdb__replace_deliveries(relation, sql, origins, first, ledger) -%}
   {%- for dataset, delivery in first.items() %}
     delete from {{ relation }} as kept where {{ gone(origins[dataset], dataset, delivery) }};
   {%- endfor %}
@@ -242,10 +255,10 @@
 
 {#-
     Deliveries only ever leave a run, or come to it above its last one. So the rows of a run are still those that were kept
-    if there are as many and their numbers add up to the same, which two passes over indexes tell; only other runs, as a
-    rule those of the last days, are compared row by row.
+    if the root has as many deliveries as then and their numbers add up to the same; only other runs, as a rule those of
+    the last days, are compared row by row.
 -#}
-{%- macro postgres__replace_deliveries(relation, sql, origins, first) -%}
+{%- macro postgres__replace_deliveries(relation, sql, origins, first, ledger) -%}
   {%- set columns = adapter.get_columns_in_relation(relation) | map(attribute='quoted') | join(', ') %}
   {%- set a_run = deliveries_of_a_run() %}
     {#- what goes and what comes is found by one statement, because others may write raw tables meanwhile; and kept in a
@@ -254,16 +267,15 @@
     {{ 'with' if first }}
   {%- for dataset, delivery in first.items() %}
     other_runs_{{ dataset }} as materialized (
-      select run
-      from ({{ sums_of_runs(relation, "dataset = '" ~ dataset ~ "'") }}) as kept
-      left join (
-        {%- if delivery > 0 %}
-        {{ sums_of_runs(origins[dataset].root, 'c4_seq < ' ~ delivery) }}
-        {%- else %}
-        select cast(null as bigint) as run, 0 as n, 0 as total where false
-        {%- endif %}
-      ) as present using (run)
-      where (present.n, present.total) is distinct from (kept.n, kept.total)
+      {%- if delivery > 0 %}
+      select k.run
+      from {{ ledger }} as k
+      left join deliveries__found as f on f.dataset = k.dataset and f.name = k.name and f.run = k.run
+      where k.dataset = '{{ dataset }}' and k.name = '{{ origins[dataset].root.identifier }}'
+        and (k.run >= {{ delivery // (a_run | int) }} or (f.n, f.total) is distinct from (k.n, k.total))
+      {%- else %}
+      select c4_seq / {{ a_run }} as run from {{ relation }} where dataset = '{{ dataset }}' group by 1
+      {%- endif %}
     ){{ ',' if not loop.last }}
   {%- endfor %}
     select {{ columns }}, false as is_gone from ({{ sql }}) as told
@@ -281,8 +293,4 @@
       and kept.c4_seq <= (select max(c4_seq) from deliveries__read where is_gone);
     insert into {{ relation }} ({{ columns }}) select {{ columns }} from deliveries__read where not is_gone;
     drop table deliveries__read
-{%- endmacro -%}
-
-{%- macro sums_of_runs(table, condition) -%}
-  select c4_seq / {{ deliveries_of_a_run() }} as run, count(*) as n, sum(c4_seq) as total from {{ table }} where {{ condition }} group by 1
 {%- endmacro -%}

@@ -234,6 +234,14 @@ class Ops:
         with reading(self.sessions) as session:
             return session.scalar(select(func.max(SyncRun.run_id))) or 0
 
+    def ended_runs(self, integration_id: str, since: datetime) -> list[int]:
+        """The account's runs as of `since` or later whose rows are all in the warehouse."""
+        query = select(SyncRun.run_id).where(
+            SyncRun.integration_id == integration_id, SyncRun.as_of >= since, SyncRun.status.in_(("ok", "partial"))
+        )
+        with reading(self.sessions) as session:
+            return list(session.scalars(query))
+
     def first_run(self, since: datetime) -> int:
         """The id of the first of the sync runs that began at `since` or later; 0 where there is none."""
         with reading(self.sessions) as session:

@@ -197,7 +197,8 @@ class PostgresWarehouse:
     def analyze(self, dataset: str, tables: Mapping[str, Sequence[str]]) -> None:
         """Also gives the tables their indexes, without which every load reads all of history: one by which models read
         from a delivery on (`delivered` in dbt_project) and loads delete what hangs on a record, and one by which loads
-        find the records that they replace. One that no load reads any more goes.
+        find the records that they replace. One that no load reads any more goes. A table is analyzed when a tenth of it
+        has changed, as the server does by itself some time later.
         """
         with closing(self._open()) as raw, raw, raw.cursor() as cursor:
             for name, key in tables.items():
@@ -210,7 +211,13 @@ class PostgresWarehouse:
                         cursor.execute(sql.SQL("create index {} on {} ({})").format(*place, by))
                     elif not columns and not missing:
                         cursor.execute(sql.SQL("drop index {}").format(sql.Identifier(dataset, index)))
-            publishing.analyze(cursor, [(dataset, name) for name in tables])
+            cursor.execute(
+                "select c.relname from pg_class as c inner join pg_stat_all_tables as s on s.relid = c.oid "
+                "where s.schemaname = %s and c.relname = any(%s) "
+                "and (c.reltuples < 0 or s.n_mod_since_analyze > c.reltuples / 10)",
+                [dataset, list(tables)],
+            )
+            publishing.analyze(cursor, [(dataset, name) for (name,) in cursor.fetchall()])
 
     def sha256(self, text: str) -> str:
         return f"encode(sha256(convert_to({text}, 'UTF8')), 'hex')"
