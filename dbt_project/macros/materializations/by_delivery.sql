@@ -11,7 +11,7 @@
       - a record that came again or that the vendor took back has left its delivery, and its rows go;
       - another list (but for `checks_without` in the meta of its source, columns of which no check is made) or another
         view has the vendor's checks read whole, and so are those of a vendor whose raw tables do not say which of them
-        are checks (`checks` there).
+        are checks (`checks` there). On Postgres everybody's are then, in parts.
     Another query, a lost table or --full-refresh has everything made anew. All of it is one transaction, and what goes and
     what comes is found in one statement where others may write raw tables meanwhile.
 -#}
@@ -29,6 +29,14 @@
     create temporary table deliveries__found as {{ deliveries_found(origins) }}
   {%- endcall -%}
   {%- set first = {} if whole else first_deliveries(ledger, origins) -%}
+  {%- set again = namespace(found=false) -%}
+  {%- for dataset, delivery in first.items() if delivery == 0 and origins[dataset].root is not none -%}
+    {%- set again.found = true -%}
+  {%- endfor -%}
+  {%- if again.found and target.type == 'postgres' -%} {#- in parts: at once it is disk for joins of all of a vendor's history -#}
+    {%- set whole = true -%}
+    {%- set first = {} -%}
+  {%- endif -%}
   {%- for dataset, delivery in first.items() -%}
     {%- call statement('from_' ~ dataset) -%} {{ read_from('select ' ~ delivery, dataset) }} {%- endcall -%}
   {%- endfor -%}

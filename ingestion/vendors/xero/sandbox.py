@@ -612,7 +612,13 @@ def parse_where(text: str) -> Callable[[Item], bool]:
     """
     if not text.strip():
         return lambda item: True
-    either = [[_condition(part) for part in AND.split(parts)] for parts in OR.split(text.strip())]
+    alternatives = OR.split(text.strip())
+    searched = [re.fullmatch(CONDITION, part) for part in alternatives]
+    fields = {found["field"] if found and found["method"] == "StartsWith" else "" for found in searched}
+    if fields != {""} and len(fields) == 1:  # how references are looked up: the real thing has an index for it
+        (field,), beginnings = fields, tuple(found["text"] for found in searched if found)
+        return lambda item: _field(item, field).startswith(beginnings)
+    either = [[_condition(part) for part in AND.split(parts)] for parts in alternatives]
     return lambda item: any(all(holds(item) for holds in both) for both in either)
 
 
