@@ -15,15 +15,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 
 import dlt
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-from dlt.common.storages import ParsedLoadJobFileName
 from dlt.extract import DltResource
 from dlt.pipeline.exceptions import PipelineStepFailed
 
@@ -35,6 +31,7 @@ from ingestion.core.landing import Batch
 from ingestion.core.records import CONTENT, Hasher, PageDecoder, Reject, raw_schema
 from ingestion.core.settings import Settings
 from ingestion.core.spec import Connector, Stream, Table
+from ingestion.core.unfinished import begin_anew
 from ingestion.core.warehouse import destination, write_lock
 from ingestion.core.warehouse.records import ROOT
 
@@ -161,50 +158,12 @@ class Loader:
                 try:
                     if self.pipeline.list_extracted_load_packages():
                         self.pipeline.normalize()
-                    self._begin_anew()
+                    begin_anew(self.settings, self.pipeline, self.connector, self.integration_id)
                     self.pipeline.load()
-                except PipelineStepFailed as error:
+                except (PipelineStepFailed, pa.ArrowException, OSError) as error:  # what is left may be half a file
                     log.warning("%s: gave up an unfinished load (%s)", self.integration_id, type(error).__name__)
                     self.pipeline = self.pipeline.drop()
             self.pipeline.sync_destination()
-
-    def _begin_anew(self) -> None:
-        """Make a half-loaded package an unloaded one.
-
-        dlt would go on where it stopped and merge from staging tables that another account of the vendor has filled
-        meanwhile, or load a file twice (written, and the process died before it was ticked off).
-        """
-        packages = self.pipeline._get_load_storage().normalized_packages
-        for load_id in packages.list_packages():
-            folder = Path(packages.storage.make_full_path(packages.get_package_path(load_id)))
-            if not (folder / packages.APPLIED_SCHEMA_UPDATES_FILE_NAME).exists():
-                continue
-            jobs = [
-                path for state in ("new_jobs", "started_jobs", "completed_jobs") for path in folder.glob(f"{state}/*")
-            ]
-            self._take_back([path for path in jobs if path.suffix == ".parquet"])
-            for path in jobs:
-                if path.suffix == ".sql":
-                    path.unlink()  # a merge: made again when its table has been loaded
-                else:
-                    path.rename(folder / "new_jobs" / path.name)
-            for marker in folder.glob(f"{packages.PENDING_TRANSITIONS_FOLDER}/*"):
-                marker.unlink()
-            (folder / packages.SCHEMA_UPDATES_FILE_NAME).write_text("{}")  # without it staging is not emptied first
-
-    def _take_back(self, files: Iterable[Path]) -> None:
-        """Delete what files of a package may have put into tables of children."""
-        children = {table.name for stream, table in self.connector.tables() if table is not stream.root}
-        with warehouse.connect(self.settings, read_only=False) as connection:
-            for path in files:
-                table = ParsedLoadJobFileName.parse(path.name).table_name
-                if table in children:
-                    deliveries = pc.min_max(pq.read_table(path, columns=["c4_seq"])["c4_seq"])
-                    connection.execute(
-                        f'delete from {self.connector.dataset}."{table}" '  # noqa: S608
-                        "where integration_id = ? and c4_seq between ? and ?",
-                        [self.integration_id, deliveries["min"].as_py(), deliveries["max"].as_py()],
-                    )
 
     def run(
         self,

@@ -11,7 +11,7 @@
       - a record that came again or that the vendor took back has left its delivery, and its rows go;
       - another list (but for `checks_without` in the meta of its source, columns of which no check is made) or another
         view has the vendor's checks read whole, and so are those of a vendor whose raw tables do not say which of them
-        are checks (`checks` there). On Postgres everybody's are then, in parts.
+        are checks (`checks` there). On Postgres everybody's are then, in parts, if the vendor has many.
     Another query, a lost table or --full-refresh has everything made anew. All of it is one transaction, and what goes and
     what comes is found in one statement where others may write raw tables meanwhile.
 -#}
@@ -29,11 +29,7 @@
     create temporary table deliveries__found as {{ deliveries_found(origins) }}
   {%- endcall -%}
   {%- set first = {} if whole else first_deliveries(ledger, origins) -%}
-  {%- set again = namespace(found=false) -%}
-  {%- for dataset, delivery in first.items() if delivery == 0 and origins[dataset].root is not none -%}
-    {%- set again.found = true -%}
-  {%- endfor -%}
-  {%- if again.found and target.type == 'postgres' -%} {#- in parts: at once it is disk for joins of all of a vendor's history -#}
+  {%- if target.type == 'postgres' and are_many(relation, first) -%}
     {%- set whole = true -%}
     {%- set first = {} -%}
   {%- endif -%}
@@ -218,6 +214,22 @@
 
 {%- macro postgres__definitions(names) -%}
     select definition from pg_views where (schemaname, viewname) in ({{ names }}) order by viewname
+{%- endmacro -%}
+
+
+{#-
+    Whether a vendor is read whole that has more rows than are made at a time: at once they are disk for the joins of all of
+    its history.
+-#}
+{%- macro are_many(relation, first) -%}
+  {%- set found = namespace(many=false) -%}
+  {%- for dataset, delivery in first.items() if delivery == 0 -%}
+    {%- set query -%}
+      select 1 from {{ relation }} where dataset = '{{ dataset }}' limit 1 offset {{ var('deliveries_at_a_time') }}
+    {%- endset -%}
+    {%- if run_query(query).rows | length -%} {%- set found.many = true -%} {%- endif -%}
+  {%- endfor -%}
+  {{ return(found.many) }}
 {%- endmacro -%}
 
 
