@@ -28,7 +28,7 @@ from tests import migrated
 FIRST_DAY = date(2026, 4, 4)
 KEY = base64.b64encode(b"one key for every stand 32 bytes").decode()  # hashes of personal data compare equal
 TIMEOUT = 3.0  # seconds: long enough for a busy machine, short enough for a held request
-DELIVERY_COLUMNS = ("c4_seq", "c4_landing", "c4_version")
+DELIVERY_COLUMNS = ("c4_seq", "c4_landing", "c4_version", "c4_content")
 
 
 def no_sleep(_: float) -> None:
