@@ -220,7 +220,6 @@ class Loader:
 
     def _known(self, streams: Sequence[Stream], runs: Collection[int]) -> dict[str, np.ndarray]:
         """What the warehouse holds of some runs' deliveries: stream -> the contents of its records, sorted."""
-        windowed = [stream for stream in streams if stream.is_windowed and stream.write == "merge"]
         found = {}
         with warehouse.connect(self.settings) as connection:
             present = set(
@@ -229,9 +228,11 @@ class Loader:
                     [self.connector.dataset, CONTENT],
                 ).fetchall()
             )
-            for stream in windowed:
+            for stream in streams:
+                if (stream.root.name,) not in present or not stream.is_windowed or stream.write != "merge":
+                    continue
                 contents = array("q")
-                for run in runs if (stream.root.name,) in present else ():
+                for run in runs:
                     answer = connection.execute(
                         f'select {CONTENT} from {self.connector.dataset}."{stream.root.name}" '  # noqa: S608
                         f"where integration_id = ? and c4_seq between ? and ? and {CONTENT} is not null",
@@ -414,10 +415,7 @@ class Loader:
                 root = f'{self.connector.dataset}."{stream.root.name}"'
                 deliveries = [self.integration_id, result.first_seq, result.first_seq + SEQ_PER_STREAM - 1]
                 of_run = "integration_id = ? and c4_seq between ? and ?"
-                stayed = connection.execute(
-                    f"select count(*) from {root} where {of_run}",  # noqa: S608
-                    deliveries,
-                ).fetchone()
+                stayed = connection.execute(f"select count(*) from {root} where {of_run}", deliveries).fetchone()  # noqa: S608
                 if stayed == (result.rows[stream.root.name],):
                     continue
                 for table in stream.tables[1:]:

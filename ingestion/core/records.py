@@ -331,7 +331,7 @@ class PageDecoder:
         self._known = _known_fields(root)
         self._columns = {column.name: column for column in columns_of(root)}
         self._hints = typing.get_type_hints(root, include_extras=True)
-        self._contents: dict[int, int] = {}  # of the page that is being decoded: position -> content
+        self._contents: list[int] = []  # of the records of the page that is being decoded
         declared = "\n".join(f"{name} {schema}" for name, schema in self._schemas.items())
         self._salt = hashlib.blake2b(f"{declared}\n{hasher('')}".encode(), digest_size=8)
         version = stream.root.version
@@ -356,8 +356,7 @@ class PageDecoder:
     ) -> Decoded:
         """Decode one page. `seq` numbers its first record; the others follow. Never raises for bad input.
 
-        Records whose `content` is among the `known` ones, sorted 64-bit integers, are left out.
-
+        Records whose content (`c4_content`) is among the `known` ones, sorted 64-bit integers, are left out.
         `watch_drift` looks for fields that the wire type does not know, which reads the page a second time. `rows`
         takes only these of its records (from 1). With `is_record` the bytes are one record without a page around it.
         """
@@ -393,11 +392,10 @@ class PageDecoder:
             raws = [content] if is_record else list(self._raw_records(content))
         except DATA_ERRORS as error:
             return [], [], [Reject("", *_explain(error), kind="page", payload=content)], 0
-        contents = self._contents_of(raws, scope, constants)
-        self._contents = dict(enumerate(contents))
+        self._contents = self._contents_of(raws, scope, constants)
         positions: Sequence[int] = range(len(raws))
-        if known is not None and known.size and contents:
-            wanted = np.array(contents, np.int64)
+        if known is not None and known.size and raws:
+            wanted = np.array(self._contents, np.int64)
             places = np.minimum(np.searchsorted(known, wanted), known.size - 1)
             positions = np.flatnonzero(known[places] != wanted).tolist()
         return *self._one_by_one(raws, positions, constants), len(raws) - len(positions)

@@ -47,10 +47,6 @@ class SyncReport:
         return sum(sum(result.rows.values()) for result in self.streams)
 
     @property
-    def unchanged(self) -> int:
-        return sum(result.unchanged for result in self.streams)
-
-    @property
     def rejects(self) -> int:
         return sum(len(result.rejects) for result in self.streams)
 

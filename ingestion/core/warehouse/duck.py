@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +35,16 @@ class DuckRecords(dlt.destinations.duckdb):
 
     @property
     def client_class(self) -> Any:
-        from dlt.destinations.impl.duckdb.duck import DuckDbClient
+        return _client_class()
 
-        from ingestion.core.warehouse.records import RecordClient
 
-        return type("DuckRecordClient", (RecordClient, DuckDbClient), {})
+@cache  # dlt asks for it with every job
+def _client_class() -> Any:
+    from dlt.destinations.impl.duckdb.duck import DuckDbClient
+
+    from ingestion.core.warehouse.records import RecordClient
+
+    return type("DuckRecordClient", (RecordClient, DuckDbClient), {})
 
 
 @dataclass(frozen=True, slots=True)
