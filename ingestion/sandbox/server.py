@@ -75,11 +75,12 @@ class Response:
     body: bytes = b""
     content_type: str = "application/json"
     headers: dict[str, str] = field(default_factory=dict)
+    packed: bytes = b""  # the body as a gzip file, where that is known already
 
 
-def encoded(data: Any) -> msgspec.Raw:
+def encoded(data: Any) -> bytes:
     """A part of an answer in JSON, to be put into others as it is."""
-    return msgspec.Raw(_ENCODER.encode(data))
+    return _ENCODER.encode(data)
 
 
 def json_response(data: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -401,7 +402,7 @@ class _Handler(BaseHTTPRequestHandler):
         headers = dict(response.headers)
         accepts = "gzip" in self.headers.get("Accept-Encoding", "")
         if accepts and len(body) > GZIP_FROM and "Content-Encoding" not in headers:
-            body = gzip.compress(body, compresslevel=1, mtime=0)
+            body = response.packed or gzip.compress(body, compresslevel=1, mtime=0)
             headers["Content-Encoding"] = "gzip"
         self.send_response(response.status)
         if response.content_type and body:

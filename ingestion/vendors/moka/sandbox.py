@@ -28,6 +28,7 @@ import msgspec
 
 from ingestion.sandbox.clock import Clock
 from ingestion.sandbox.model import SimCheck, SimLine, SimModifier, SimOutlet, SimProduct, SimRefund
+from ingestion.sandbox.packed import PackedRows
 from ingestion.sandbox.pricing import allocate
 from ingestion.sandbox.server import Request, Response, Sandbox, encoded, json_response
 from ingestion.sandbox.webhooks import Delivery
@@ -264,8 +265,8 @@ class MokaSandbox(Sandbox):
         self._receipts: OrderedDict[int, list[tuple[float, SimCheck]]] = OrderedDict()
         self._days: dict[int, dict[date, DayTotals]] = {}
         self._pages: OrderedDict[str, bytes] = OrderedDict()
-        # receipts made ahead: when it was changed last and opened, and what is said of it, newest first
-        self._prepared: dict[int, list[tuple[float, float, msgspec.Raw]]] = {}
+        # receipts made ahead, newest first: when each was changed last and opened, and what is said of it
+        self._prepared: dict[int, tuple[list[tuple[float, float]], PackedRows]] = {}
         self._edited: dict[int, dict[str, Any]] = {}  # items that somebody changed, by id
         self.price_changes: list[tuple[str, str, int, int]] = []  # outlet, SKU, old and new: writes that took effect
         self._routes: tuple[tuple[re.Pattern[str], Callable[[Request, SimOutlet], Response]], ...] = (
@@ -561,15 +562,15 @@ class MokaSandbox(Sandbox):
             now = self._follow_clock()
             if key in self._pages:
                 return Response(body=self._pages[key])
-            known: Sequence[tuple[float, float, msgspec.Raw | SimCheck]] = self._prepared.get(outlet.number) or [
-                (changed, check.opened_at.timestamp(), check) for changed, check in self._known_receipts(outlet)[1]
-            ]
+            ahead = self._prepared.get(outlet.number)
+            receipts = [] if ahead else self._known_receipts(outlet)[1]
+        times = ahead[0] if ahead else _times(receipts)
         since = float(request.arg("since", "0"))
         until = float(request.arg("until") or now.timestamp() + 1)
         size = int(request.arg("per_page", str(DEFAULT_PER_PAGE)))
         by_creation = chosen == "created_at"
-        timed = [(opened if by_creation else changed, receipt) for changed, opened, receipt in known]
-        found = [(at, receipt) for at, receipt in timed if since <= at < until]
+        chosen_times = enumerate(opened if by_creation else changed for changed, opened in times)
+        found = [(at, place) for place, at in chosen_times if since <= at < until]
         if by_creation:
             found.sort(key=itemgetter(0), reverse=True)
         shown = found[:size]
@@ -582,15 +583,19 @@ class MokaSandbox(Sandbox):
             "access_token": token,
         }
         path = request.path.replace("/v4/", "/v1/")
-        answer = success(
-            {
-                "next_url": f"https://api.mokapos.com{path}?{urlencode(query)}",
-                "completed": len(found) <= size,
-                "payments": [
-                    receipt if isinstance(receipt, msgspec.Raw) else self._payment(receipt, now) for _, receipt in shown
-                ],
-            }
-        )
+        data = {
+            "next_url": f"https://api.mokapos.com{path}?{urlencode(query)}",
+            "completed": len(found) <= size,
+            "payments": [],
+        }
+        places = [place for _, place in shown]
+        if ahead and not by_creation and shown:  # then they lie side by side
+            head, tail = success(data).body.split(b"[]", 1)
+            body, packed = ahead[1].answer(head + b"[", places[0], places[-1] + 1, b"]" + tail)
+            return Response(body=body, packed=packed)
+        if ahead:
+            return success({**data, "payments": [msgspec.Raw(ahead[1].rows[place]) for place in places]})
+        answer = success({**data, "payments": [self._payment(receipts[place][1], now) for place in places]})
         with self.lock:
             if now == self._now:
                 self._pages[key] = answer.body
@@ -674,10 +679,8 @@ class MokaSandbox(Sandbox):
         for outlet in self._outlets.values():
             with self.lock:
                 now, receipts = self._known_receipts(outlet)
-                self._prepared[outlet.number] = [
-                    (changed, check.opened_at.timestamp(), encoded(self._payment(check, now)))
-                    for changed, check in receipts
-                ]
+                rows = PackedRows([encoded(self._payment(check, now)) for _, check in receipts])
+                self._prepared[outlet.number] = (_times(receipts), rows)
 
     # One receipt
 
@@ -730,6 +733,11 @@ class MokaSandbox(Sandbox):
             "order_id": f"{check.number}TH{outlet.number:04d}",
             "is_deleted": check.voided(now),
         }
+
+
+def _times(receipts: Iterable[tuple[float, SimCheck]]) -> list[tuple[float, float]]:
+    """When each was changed last and when it was opened."""
+    return [(changed, check.opened_at.timestamp()) for changed, check in receipts]
 
 
 def payment_type(check: SimCheck) -> str:
