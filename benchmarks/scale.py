@@ -15,7 +15,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +92,7 @@ def _size(outlets: int, engine: str, history: int, checks: int, tools: Sequence[
         os.environ.update({"C4_DATA": str(data), "C4_WAREHOUSE": place.url, "C4_OPS": place.url})
         with running(data, outlets=outlets, days=2, checks_per_day=checks) as sandboxes:
             install_company(Settings.load(data, first), company, sandboxes.urls)
-            _lock(data / "config" / "company.yaml", company)
+            _begin_books(data / "config" / "company.yaml", company)
             sandboxes.set_clock(first)
             measured.run("benchmarks.history", str(data), first.isoformat(), str(history))
             _night(first)
@@ -123,11 +123,11 @@ def _size(outlets: int, engine: str, history: int, checks: int, tools: Sequence[
     return {**found, "to_floor": round(seconds["night"] / found["floor"]["seconds"], 1)}
 
 
-def _lock(path: Path, company: Company) -> None:
-    """Close the books before the first night: nobody posts the history again."""
+def _begin_books(path: Path, company: Company) -> None:
+    """Posting begins with the first night: the books of the history are made."""
     document = msgspec.yaml.decode(path.read_bytes())
     for entity in document["entities"]:
-        entity["lock_date"] = (company.start - timedelta(days=1)).isoformat()
+        entity["posts_from"] = company.start.isoformat()
     path.write_bytes(msgspec.yaml.encode(document))
 
 

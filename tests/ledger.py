@@ -105,6 +105,7 @@ def entity(
     limit: Decimal = Decimal("1e15"),
     lock: date | None = None,
     exponent: int = 0,
+    posts_from: date | None = None,
 ) -> Entity:
     return Entity(
         entity_id=entity_id,
@@ -116,6 +117,7 @@ def entity(
         correction_policy=policy,  # type: ignore[arg-type]
         approval_limit=limit,
         lock_date=lock,
+        posts_from=posts_from,
     )
 
 

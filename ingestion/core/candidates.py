@@ -24,7 +24,7 @@ with contents as (
         select l.*, rtrim(rtrim(cast(l.debit - l.credit as varchar), '0'), '.') as amount
         from marts.journal_lines as l
         inner join marts.dim_entities as e on e.entity_id = l.entity_id
-        where e.target = ?
+        where e.target = ? and (e.posts_from is null or l.business_date >= e.posts_from)
     ) as lines
     group by entity_id, outlet_id, business_date, journal_type
 )
@@ -58,9 +58,9 @@ def candidates(platform: Platform, integration_id: str) -> list[Candidate]:
     """Every journal that the books of a target should hold and that they are not known to hold already as it is, those
     that became empty included.
 
-    A journal that is held and that the target knows nothing of comes without its lines. A journal that was posted and
-    that the marts no longer have is a candidate without lines; it is postable only while its outlet-day is complete, so
-    that lost data never reverses good books.
+    Journals from before their entity posts are none of them. One that is held and that the target knows nothing of
+    comes without its lines. One that was posted and that is not found is a candidate without lines; it is postable only
+    while its outlet-day is complete, so that lost data never reverses good books.
     """
     booked = booked_journals(platform.ops, integration_id)
     hashed = warehouse.sha256(platform.settings, "c.content")

@@ -62,6 +62,7 @@ class Entity(Row, frozen=True, kw_only=True):
     unmapped_policy: Literal["hold", "suspense"] = "hold"
     approval_limit: Decimal = Decimal(999_999_999_999)  # a journal whose debit total exceeds it waits for a person
     lock_date: date | None = None
+    posts_from: date | None = None  # journals of earlier business dates are kept elsewhere, and never posted
     service_charge_policy: Literal["revenue", "pass_through"] = "revenue"
     tax_comps: bool = False
 

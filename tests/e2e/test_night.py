@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import msgspec
 import pytest
 
 from ingestion.core import warehouse
@@ -226,3 +228,44 @@ def map_mystery_tenders(stand: Stand) -> None:
         for code in sorted(codes):
             row = {"domain": "tender", "vendor": "*", "source_code": code, "canonical": "ewallet"}
             handle.write(",".join(row.get(name, "") for name in header) + "\n")
+
+
+def test_journals_begin_where_the_entity_begins_to_post(tmp_path: Path) -> None:
+    """Catches: a group that goes live with history and posts again what its books have; marts or schedules that wait
+    for days that nobody posts; days that stay unposted when posting is to begin earlier after all; posted days that are
+    reversed because posting is to begin later.
+    """
+    made = Company.build(outlets=2, days=2, start=FIRST_DAY, checks_per_day=10, pos=("moka",))
+    last = FIRST_DAY + timedelta(days=1)
+    with Stand.open(tmp_path, made=made, days=2) as stand:
+        post_from(stand, last.isoformat())
+        night(stand)
+        assert {document["business_date"] for document in documents(stand)} == {last}
+        days = marts(stand, "select distinct business_date, state, waits_for from marts.outlet_days order by 1")
+        assert days == [(FIRST_DAY, "locked", ""), (last, "posted", "")]
+        before = f"where business_date < '{last}'"
+        held = marts(stand, f"select distinct is_postable, hold_reason from marts.journals {before}")
+        assert held == [(False, f"its books are kept elsewhere: posting begins on {last}")]
+        with warehouse.published(stand.settings()) as connection:
+            assert connection is not None
+            assert differences(connection, made.truth(stand.now)) == []
+
+        post_from(stand, None)
+        night(stand)
+        posted = live_in_targets(stand)
+        assert {document["business_date"] for document in documents(stand)} == {FIRST_DAY, last}
+        assert marts(stand, "select distinct state from marts.outlet_days") == [("posted",)]
+
+        post_from(stand, (last + timedelta(days=1)).isoformat())
+        night(stand)
+        assert live_in_targets(stand) == posted
+        assert {document["kind"] for document in documents(stand)} == {"original"}
+        assert marts(stand, "select distinct state from marts.outlet_days") == [("locked",)]
+
+
+def post_from(stand: Stand, date: str | None) -> None:
+    path = stand.root / "config" / "company.yaml"
+    document = msgspec.yaml.decode(path.read_bytes())
+    for entity in document["entities"]:
+        entity["posts_from"] = date
+    path.write_bytes(msgspec.yaml.encode(document))

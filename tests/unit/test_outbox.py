@@ -178,6 +178,17 @@ def test_a_first_posting_into_a_locked_period_moves_to_the_first_open_day(desk: 
     assert (document.kind, document.posting_date) == ("original", date(2026, 5, 1))
 
 
+def test_nothing_is_posted_from_before_the_entity_posts(desk: Desk) -> None:
+    """Catches: an export that trusts marts which were built before posting was told to begin later."""
+    desk.entities = [entity(posts_from=DAY + timedelta(days=1))]
+    (problem,) = desk.run(candidate(FIRST)).problems
+    assert "NKI posts from 2026-04-06 on" in problem.title
+    assert desk.ledger.stored == []
+    desk.entities = [entity(posts_from=DAY)]
+    assert desk.run(candidate(FIRST)).ok
+    assert len(desk.ledger.stored) == 1
+
+
 def test_a_lock_between_planning_and_sending_moves_the_document(desk: Desk) -> None:
     """Catches: a document planned yesterday that is sent into books locked today."""
     desk.ledger.troubles = ["not_sent"] * 9

@@ -155,6 +155,8 @@ def refusal(
     """Why these documents must not be sent, in words; "" when they may. Trusts no earlier run and no mart."""
     if candidate.currency != entity.currency:
         return f"is in {candidate.currency}, the books of {entity.entity_id} are in {entity.currency}"
+    if entity.posts_from is not None and candidate.key.business_date < entity.posts_from:
+        return f"is of {candidate.key.business_date}, {entity.entity_id} posts from {entity.posts_from} on"
     unit = Decimal(1).scaleb(-entity.currency_exponent)
     for document in documents:
         where = document.document_key

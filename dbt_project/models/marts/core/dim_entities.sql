@@ -9,5 +9,6 @@ select
     unmapped_policy,
     service_charge_policy,
     tax_comps,
-    lock_date
+    lock_date,
+    posts_from
 from {{ source('raw_c4', 'entities') }}

@@ -108,7 +108,7 @@ select
     r.entity_id,
     r.business_date,
     case
-        when e.lock_date >= r.business_date then 'locked'
+        when e.lock_date >= r.business_date or r.is_before_posting then 'locked'
         when d.changed_journals > 0 then 'amended'
         when not r.is_complete then 'open'
         when d.journals > 0 and d.live_journals = d.journals and d.version > 1 then 'amended'
@@ -128,6 +128,7 @@ select
         else 'nothing to post'
     end as reason,
     case
+        when r.is_before_posting then ''
         when not r.is_complete then 'data'
         when d.journals > 0 and d.live_journals = d.journals then ''
         when r.sales_hold is not null or d.held_journals > 0 then 'controller'
