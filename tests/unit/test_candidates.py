@@ -1,6 +1,6 @@
 """What of the marts an export is given."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -61,15 +61,19 @@ def test_the_warehouse_hashes_a_journal_as_the_outbox_does(engine: str, tmp_path
     for name in ("debit", "credit"):
         index = with_types.schema.get_field_index(name)
         with_types = with_types.set_column(index, name, with_types[name].cast(amount))
-    tables = {
-        "journal_lines": with_types,
-        "journals": pa.Table.from_pylist(journals),
-        "dim_entities": pa.Table.from_pylist([{"entity_id": "NKI", "target": "books"}]),
-    }
-    warehouse.replace(settings, "marts", tables)
-    query = JOURNALS.format(content_hash=warehouse.sha256(settings, "c.content") + " as content_hash")
-    with warehouse.connect(settings) as connection:
-        found = {row[1]: row[9] for row in connection.execute(query, ["books", "books"]).fetchall()}
+    def told(posts_from: date | None) -> dict[str, str]:
+        entity = {"entity_id": ["NKI"], "target": ["books"], "posts_from": pa.array([posts_from], pa.date32())}
+        tables = {
+            "journal_lines": with_types,
+            "journals": pa.Table.from_pylist(journals),
+            "dim_entities": pa.table(entity),
+        }
+        warehouse.replace(settings, "marts", tables)
+        query = JOURNALS.format(content_hash=warehouse.sha256(settings, "c.content") + " as content_hash")
+        with warehouse.connect(settings) as connection:
+            return {row[1]: row[9] for row in connection.execute(query, ["books", "books"]).fetchall()}
+
+    found = told(None)
     expected = {
         outlet: content_hash(
             CandidateLine(account, "", component, Decimal(amount)) for account, component, amount in booked
@@ -79,3 +83,5 @@ def test_the_warehouse_hashes_a_journal_as_the_outbox_does(engine: str, tmp_path
     other = "JKT-004"  # Python quotes a name that has a quote in its own way: its journal is read in full
     assert found.pop(other) != expected.pop(other)
     assert found == expected
+    assert told(DAY).keys() == told(None).keys()
+    assert told(DAY + timedelta(days=1)) == {}, "journals from before the entity posts"
