@@ -23,6 +23,17 @@ true
 {% macro touched_table(kind='touched') -%} {{ model.name }}__{{ kind }} {%- endmacro %}
 
 
+{#
+  Names and the like, which a `by_day` model reads of configuration and no day's fingerprint has: these columns of a source.
+  Their content is a part of the query's text, so that another content has the model made anew.
+#}
+{% macro remade_with(relation, columns) -%}
+{%- if execute and model.resource_type == 'model' and load_relation(relation) is not none -%}
+/* {{ run_query('select sum(' ~ row_hash(columns) ~ ') from ' ~ relation).columns[0].values()[0] }} */
+{%- endif -%}
+{%- endmacro %}
+
+
 {# The condition that a row is of one of some outlet-days, which `days` has: a table, or a query in brackets. #}
 {% macro is_of_days(prefix, days) -%}
 {{ adapter.dispatch('is_of_days', 'c4')(prefix, days) }}

@@ -26,19 +26,22 @@ pytestmark = pytest.mark.xdist_group("dbt")
 
 BY_DAY = "config.materialized:by_day fct_transactions transactions_c4 journal_line_sources"  # with views of facts
 BEFORE = (  # what says of what a day is made, with the views that Postgres drops with a table below them
-    "dim_entities int_sales__staged_checks int_outlets__dates dim_outlet_dates int_outlets__windows int_mapping__codes "
+    "dim_entities int_sales__staged_checks int_sales__traded_dates int_outlets__dates dim_outlet_dates "
+    "int_outlets__windows int_outlets__places int_mapping__codes "
     "int_mapping__product_costs dim_account_mapping int_sales__located_checks int_sales__placed_days "
     "int_sales__stand_ins int_sales__placed_checks fct_punches int_outlets__day_versions int_sales__checks"
 )
 KEPT = (  # files and folders of the project that the facts are made of
     "outlets", "mapping", "sales", "unified", "hand", "int_labor__punches", "fct_punches", "journal_line_sources",
     "int_close__journal_totals", "int_close__taxed_days", "dim_entities", "dim_outlet_dates", "dim_account_mapping",
-    "_groups", "_raw_c4", "_intermediate", "_labor", "_journals", "_core",
+    "journal_lines", "labor_daily", "kpis_daily", "_operations", "_groups", "_raw_c4", "_intermediate", "_labor",
+    "_journals", "_core",
 )  # fmt: skip
 DROPPED = ("_unit_tests", "int_mapping__exceptions")
 FACTS = (
     "fct_checks", "fct_check_lines", "fct_check_payments", "transactions_c4", "journal_line_sources", "sales_daily",
     "sales_by_channel", "sales_by_daypart", "sales_by_hour", "sales_by_product", "sales_by_tender", "cash_counts",
+    "labor_daily", "kpis_daily", "journal_lines",
 )  # fmt: skip
 WHOLE = "outlet_days_at_a_time: 2000"
 UNPUBLISHED = ("int_close__journal_totals", "int_close__taxed_days", "int_mapping__exceptions_daily")

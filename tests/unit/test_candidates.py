@@ -61,6 +61,7 @@ def test_the_warehouse_hashes_a_journal_as_the_outbox_does(engine: str, tmp_path
     for name in ("debit", "credit"):
         index = with_types.schema.get_field_index(name)
         with_types = with_types.set_column(index, name, with_types[name].cast(amount))
+
     def told(posts_from: date | None) -> dict[str, str]:
         entity = {"entity_id": ["NKI"], "target": ["books"], "posts_from": pa.array([posts_from], pa.date32())}
         tables = {

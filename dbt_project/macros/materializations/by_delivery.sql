@@ -5,8 +5,9 @@
     The model's query is a union over the vendors of `checks` with the columns `dataset` (a vendor's raw schema) and
     `c4_seq`, over staging that reads through `delivered`. A table of deliveries beside it, `<model>__deliveries`, holds
     what the last build saw: the last delivery of every run in each raw table of checks, and a hash of all else that
-    staging makes checks of: its own views and the vendor's lists (menus, tenders); on Postgres also how many deliveries
-    the root had of a run, and what their numbers came to. So
+    staging makes checks of: its own views and the vendor's lists (menus, tenders); also how many deliveries the root had of
+    a run, what their numbers came to, and the last build (`version`) in which kept rows of the run came or went, which
+    by_run models go by. So
       - a run that is new, or whose records came in two parts, is read, and all that was delivered after it;
       - a record that came again or that the vendor took back has left its delivery, and its rows go;
       - another list (but for `checks_without` in the meta of its source, columns of which no check is made) or another
@@ -18,10 +19,11 @@
 {%- materialization by_delivery, default -%}
   {%- set present = load_cached_relation(this) -%}
   {%- set relation = this.incorporate(type='table') -%}
-  {%- set ledger = api.Relation.create(database=this.database, schema=this.schema, identifier=this.identifier ~ '__deliveries', type='table') -%}
+  {%- set ledger = ledger_of_deliveries(this) -%}
   {%- set known = load_cached_relation(ledger) -%}
-  {%- set code = local_md5(sql ~ 'a ledger of runs, their last deliveries, numbers and sums') -%}
-  {%- set whole = should_full_refresh() or present is none or known is none or comment_of(ledger) != code -%}
+  {%- set code = local_md5(sql ~ 'a ledger of runs, their last deliveries, numbers and sums, and versions') -%}
+  {%- set told = comment_of(ledger).split() if known is not none else [] -%}
+  {%- set whole = should_full_refresh() or present is none or told | length != 2 or told[0] != code -%}
   {%- set origins = origins_of_checks() -%}
 
   {{ run_hooks(pre_hooks) }}
@@ -49,9 +51,11 @@
     {%- endcall -%}
   {%- endif -%}
   {%- call statement('tell') -%}
+    create temporary table deliveries__told as {{ 'select f.*, 1 as version from deliveries__found as f' if whole else deliveries_told(ledger, first) }};
     drop table if exists {{ ledger }};
-    create table {{ ledger }} as select * from deliveries__found;
-    comment on table {{ ledger }} is '{{ code }}';
+    create table {{ ledger }} as select * from deliveries__told;
+    comment on table {{ ledger }} is '{{ code }} {{ invocation_id if whole else told[1] }}';
+    drop table deliveries__told;
     drop table deliveries__found;
   {%- endcall -%}
   {{ run_hooks(post_hooks) }}
@@ -139,9 +143,32 @@
 {%- endmacro -%}
 
 
+{#- The table of deliveries beside the kept checks; its comment is the code of the query and the build that made all. -#}
+{%- macro ledger_of_deliveries(kept) -%}
+  {{ return(api.Relation.create(database=kept.database, schema=kept.schema, identifier=kept.identifier ~ '__deliveries', type='table')) }}
+{%- endmacro -%}
+
+
+{#- What was found, with the build in which kept rows of the run came or went last: this one, or what the ledger says. -#}
+{%- macro deliveries_told(ledger, first) -%}
+    select
+      f.*,
+      case
+        when (f.n, f.total) is distinct from (k.n, k.total) then build.version
+    {%- for dataset, delivery in first.items() %}
+        when f.dataset = '{{ dataset }}' and f.run >= {{ delivery // (deliveries_of_a_run() | int) }} then build.version
+    {%- endfor %}
+        else k.version
+      end as version
+    from deliveries__found as f
+    left join {{ ledger }} as k on k.dataset = f.dataset and k.name = f.name and k.run = f.run
+    cross join (select coalesce(max(version), 0) + 1 as version from {{ ledger }}) as build
+{%- endmacro -%}
+
+
 {#-
     What there is to read of each vendor: dataset, name, run, content; of a run its last delivery, else run -1 and a hash.
-    Of a root's run on Postgres also n and total, its deliveries and the sum of their numbers.
+    Of a root's run also n and total, its deliveries and the sum of their numbers.
 -#}
 {%- macro deliveries_found(origins) -%}
     select
@@ -166,7 +193,10 @@
 {%- endmacro -%}
 
 {%- macro duckdb__runs_of(table, is_root) -%}
-    select c4_seq // {{ deliveries_of_a_run() }} as run, max(c4_seq) as last, null as n, null as total from {{ table }} group by 1
+    select
+      {{ run_of('c4_seq') }} as run, max(c4_seq) as last,
+      {{ 'count(*)' if is_root else 'null' }} as n, {{ 'sum(c4_seq)' if is_root else 'null' }} as total
+    from {{ table }} group by 1
 {%- endmacro -%}
 
 {#- Of a root by a pass over its index on deliveries, else by that index from run to run backwards; no table is read. -#}

@@ -29,8 +29,8 @@ traded as (
     select distinct
         m.outlet_id,
         c.source_business_date,
-        {{ utc_date('c.opened_at') }} as utc_date
-    from {{ ref('int_sales__staged_checks') }} as c
+        c.utc_date
+    from {{ ref('int_sales__traded_dates') }} as c
     inner join {{ source('raw_c4', 'integration_outlets') }} as m
         on m.integration_id = c.integration_id
         and m.source_outlet_id = c.source_outlet_id

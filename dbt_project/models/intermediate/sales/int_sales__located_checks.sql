@@ -1,20 +1,10 @@
 -- Kept checks at the outlet that configuration gives them and at their business date: the till's own, else the one whose
 -- window holds the time. A check for which there is none of either has no outlet.
-with places as (
-    select outlet_id, business_date, false as is_told, utc_date as on_date, starts_at, ends_at
-    from {{ ref('int_outlets__windows') }}
-    union all
-    select outlet_id, business_date, true as is_told, business_date as on_date, starts_at, ends_at
-    from {{ ref('dim_outlet_dates') }}
-),
 
 -- Put together before checks are looked at, whatever a planner thinks of it: all checks of a date met by all outlets that
 -- were open on it are as many as their product.
-named_places as materialized (
-    select m.integration_id, m.source_outlet_id, p.*
-    from {{ source('raw_c4', 'integration_outlets') }} as m
-    inner join places as p
-        on p.outlet_id = m.outlet_id
+with places as materialized (
+    select * from {{ ref('int_outlets__places') }}
 )
 
 select
@@ -26,7 +16,7 @@ select
 from {{ delivered(ref('int_sales__staged_checks')) }} as c
 left join {{ source('raw_c4', 'integrations') }} as i
     on i.integration_id = c.integration_id
-left join named_places as p
+left join places as p
     on p.integration_id = c.integration_id
     and p.source_outlet_id = c.source_outlet_id
     and p.is_told = (c.source_business_date is not null)

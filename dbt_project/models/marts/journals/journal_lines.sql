@@ -1,3 +1,7 @@
+{{ config(materialized='by_day') }}
+{{ remade_with(source('raw_c4', 'accounts'), ['account_code', 'name']) }}
+{{ remade_with(source('raw_c4', 'entities'), ['entity_id', 'currency']) }}
+
 with lines as (
     select
         entity_id,
@@ -8,7 +12,8 @@ with lines as (
         account_code,
         sum(amount) as amount,
         sum(source_rows) as source_rows
-    from {{ ref('int_close__journal_totals') }}
+    from {{ ref('int_close__journal_totals') }} as t
+    where {{ touched('t') }}
     group by entity_id, outlet_id, business_date, journal_type, component, account_code
 )
 

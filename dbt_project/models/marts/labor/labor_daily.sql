@@ -1,3 +1,5 @@
+{{ config(materialized='by_day') }}
+
 with worked as (
     select
         outlet_id,
@@ -10,7 +12,8 @@ with worked as (
         sum(labor_cost) as labor_cost,
         sum(overtime_cost) as overtime_cost,
         count(case when not is_approved then 1 end) as unapproved_punches
-    from {{ ref('fct_punches') }}
+    from {{ ref('fct_punches') }} as p
+    where {{ touched('p') }}
     group by outlet_id, entity_id, business_date
 )
 
@@ -29,6 +32,6 @@ select
     {{ divide('coalesce(s.net_sales, 0)', 'w.hours', 4) }} as splh,
     cast(w.unapproved_punches as integer) as unapproved_punches
 from worked as w
-left join {{ ref('sales_daily') }} as s
+left join (select * from {{ ref('sales_daily') }} as d where {{ touched('d') }}) as s
     on s.outlet_id = w.outlet_id
     and s.business_date = w.business_date

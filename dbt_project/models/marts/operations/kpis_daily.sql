@@ -1,8 +1,11 @@
+{{ config(materialized='by_day') }}
+{{ remade_with(source('raw_c4', 'outlets'), ['outlet_id', 'valid_from', 'valid_to', 'seats']) }}
+
 -- Guests as the POS counts them; where it counts none, one guest per main item, flagged as an estimate.
 with dine_in as (
     select outlet_id, business_date, count(*) as checks, sum(net_sales) as net_sales
-    from {{ ref('fct_checks') }}
-    where not is_voided and check_type = 'sale' and channel = 'dine_in' and net_sales <> 0
+    from {{ ref('fct_checks') }} as c
+    where not is_voided and check_type = 'sale' and channel = 'dine_in' and net_sales <> 0 and {{ touched('c') }}
     group by outlet_id, business_date
 ),
 
@@ -16,21 +19,22 @@ products as (
         sum(case when category_group = '{{ group }}' then theoretical_cost end) as {{ group }}_cost,
         sum(case when category_group = '{{ group }}' then net_sales end) as {{ group }}_net_sales{{ ',' if not loop.last }}
         {%- endfor %}
-    from {{ ref('sales_by_product') }}
+    from {{ ref('sales_by_product') }} as p
+    where {{ touched('p') }}
     group by outlet_id, business_date
 ),
 
 delivery as (
     select outlet_id, business_date, sum(net_sales) as net_sales
-    from {{ ref('sales_by_channel') }}
-    where channel in ('delivery_own', 'delivery_platform')
+    from {{ ref('sales_by_channel') }} as c
+    where channel in ('delivery_own', 'delivery_platform') and {{ touched('c') }}
     group by outlet_id, business_date
 ),
 
 cash as (
     select outlet_id, business_date, amount + tips as amount
-    from {{ ref('sales_by_tender') }}
-    where tender = 'cash'
+    from {{ ref('sales_by_tender') }} as t
+    where tender = 'cash' and {{ touched('t') }}
 ),
 
 days as (
@@ -56,6 +60,7 @@ days as (
     left join products as p
         on p.outlet_id = s.outlet_id
         and p.business_date = s.business_date
+    where {{ touched('s') }}
 )
 
 select
@@ -95,13 +100,13 @@ left join dine_in as d
 left join delivery as v
     on v.outlet_id = s.outlet_id
     and v.business_date = s.business_date
-left join {{ ref('labor_daily') }} as l
+left join (select * from {{ ref('labor_daily') }} as w where {{ touched('w') }}) as l
     on l.outlet_id = s.outlet_id
     and l.business_date = s.business_date
 left join {{ source('raw_c4', 'outlets') }} as o
     on o.outlet_id = s.outlet_id
     and s.business_date between o.valid_from and o.valid_to
-left join {{ ref('cash_counts') }} as k
+left join (select * from {{ ref('cash_counts') }} as n where {{ touched('n') }}) as k
     on k.outlet_id = s.outlet_id
     and k.business_date = s.business_date
 left join cash as c
