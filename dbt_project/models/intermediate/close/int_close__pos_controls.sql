@@ -1,19 +1,5 @@
 {{ config(materialized='table') }}
 
-{#- measure of the POS report -> the same figure over fct_checks, local currency; a POS counts comps as discounts -#}
-{%- set measures = {
-  'checks': "case when check_type = 'sale' then 1 else 0 end",
-  'gross_sales': 'local_gross_sales',
-  'discounts': 'local_reductions',
-  'returns': 'local_returns',
-  'net_sales': 'local_net_sales',
-  'service_charge': 'local_service_charge',
-  'tax': 'local_tax',
-  'rounding': 'local_rounding',
-  'bill_total': 'local_bill_total',
-} -%}
-{%- set is_near = '{0}.business_date >= (select first_date from bounds) and {0}.business_date <= (select last_date from bounds)' -%}
-
 -- R1 and R2: what the POS itself reports for an outlet and day against the same figure from the marts, in local
 -- currency. A report by local calendar day is compared on that basis; it speaks for the business date of that date.
 with reported as (
@@ -39,59 +25,30 @@ reported_days as (
     select distinct integration_id, outlet_id, control_date, basis from reported
 ),
 
--- A local calendar day has parts of the business dates of that day and of those beside it.
-bounds as (
-    select min(control_date) - 1 as first_date, max(control_date) + 1 as last_date from reported
-),
-
--- A report speaks for one date, by either of its meanings.
-checks as (
-    {%- for basis, date in {'calendar': 'cast(c.opened_local as date)', 'business': 'c.business_date'}.items() %}
+-- A report speaks for one date, by either of its meanings; a local calendar day has parts of several business dates.
+found as (
+    {%- for basis in ['calendar', 'business'] %}
     select
-        d.integration_id, d.outlet_id, d.control_date, d.basis,
-        c.check_id, c.check_type, c.is_voided, c.updated_at,
-        c.local_gross_sales, c.local_reductions, c.local_returns, c.local_net_sales, c.local_service_charge,
-        c.local_tax, c.local_rounding, c.local_bill_total
-    from {{ ref('fct_checks') }} as c
+        d.integration_id, d.outlet_id, d.control_date, d.basis, s.measure,
+        sum(s.amount) as amount,
+        max(s.changed_at) as changed_at
+    from {{ ref('int_close__control_sums') }} as s
     inner join reported_days as d
         on d.basis = '{{ basis }}'
-        and d.integration_id = c.integration_id
-        and d.outlet_id = c.outlet_id
-        and d.control_date = {{ date }}
-    where {{ is_near.format('c') }}
+        and d.integration_id = s.integration_id
+        and d.outlet_id = s.outlet_id
+        and d.control_date = s.{{ basis }}_date
+    group by d.integration_id, d.outlet_id, d.control_date, d.basis, s.measure
     {%- if not loop.last %}
     union all
     {%- endif %}
     {%- endfor %}
 ),
 
-totals as (
-    select
-        integration_id, outlet_id, control_date, basis,
-        max(updated_at) as changed_at,
-        {%- for measure, expression in measures.items() %}
-        sum(case when is_voided then 0 else {{ expression }} end) as {{ measure }}{{ ',' if not loop.last }}
-        {%- endfor %}
-    from checks
+changes as (
+    select integration_id, outlet_id, control_date, basis, max(changed_at) as changed_at
+    from found
     group by integration_id, outlet_id, control_date, basis
-),
-
-found as (
-    {%- for measure in measures %}
-    select integration_id, outlet_id, control_date, basis, '{{ measure }}' as measure, {{ measure }} as amount
-    from totals
-    union all
-    {%- endfor %}
-    select
-        p.integration_id, p.outlet_id, c.control_date, c.basis,
-        'tender:' || p.source_tender as measure,
-        sum(p.local_amount) as amount
-    from {{ ref('fct_check_payments') }} as p
-    inner join checks as c
-        on c.integration_id = p.integration_id
-        and c.check_id = p.check_id
-    where not p.is_voided and {{ is_near.format('p') }}
-    group by p.integration_id, p.outlet_id, c.control_date, c.basis, p.source_tender
 ),
 
 -- A tender that the report does not list is a difference too; other measures that it lacks are not reported at all.
@@ -102,7 +59,7 @@ days as (
         max(case when r.measure like 'tender:%' then 1 else 0 end) = 1 as lists_tenders,
         coalesce(min(r.read_until) < max(t.changed_at), false) as is_outdated
     from reported as r
-    left join totals as t
+    left join changes as t
         on t.integration_id = r.integration_id
         and t.outlet_id = r.outlet_id
         and t.control_date = r.control_date
