@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable
+from typing import Any
 
 import psycopg2.extensions
 from psycopg2 import errors, sql
@@ -46,6 +47,11 @@ MONTHS = """
     inner join pg_class as c on c.oid = i.inhrelid
     where i.inhparent = to_regclass(%s)
     order by 1
+"""
+SPANS = """
+    select min(business_date), max(business_date)
+    from (select business_date from {old} union select business_date from {new}) as dates
+    group by date_trunc('month', business_date)
 """
 TOUCHED_MONTHS = """
     select relname, reltuples < 0 from pg_class
@@ -152,18 +158,27 @@ def _renew(cursor: psycopg2.extensions.cursor, mart: str, *, by_month: bool, sin
     names: dict[str, sql.Composable] = {"new": sql.Identifier(MARTS, mart), "old": sql.Identifier(PUBLISHED, mart)}
     if by_month:
         _make_partitions(cursor, mart)
-    if since is None:
-        statements = (
-            "delete from {old} as old where not exists (select from {new} as new where new = old)",
-            "insert into {old} select * from {new} as new where not exists (select from {old} as old where old = new)",
-        )
-    else:
+    parts: list[list[Any]] = [[]]
+    if since is not None:
         names["days"] = sql.SQL(DAYS.format(LEDGER, since))
         statements = ("delete from {old} where {days}", "insert into {old} select * from {new} where {days}")
+    else:
+        statements = (
+            "delete from {old} as old where {old_part} and not exists "
+            "(select from {new} as new where {new_part} and new = old)",
+            "insert into {old} select * from {new} as new where {new_part} and not exists "
+            "(select from {old} as old where {old_part} and old = new)",
+        )
+        part = "{}.business_date between %s and %s" if by_month else "true"
+        names |= {f"{alias}_part": sql.SQL(part.format(alias)) for alias in ("old", "new")}
+        if by_month:  # one after the other, because what is compared at once lies on disk meanwhile
+            cursor.execute(sql.SQL(SPANS).format(**names))
+            parts = [[*span, *span] for span in cursor.fetchall()]
     rows = 0
-    for statement in statements:
-        cursor.execute(sql.SQL(statement).format(**names))
-        rows += cursor.rowcount
+    for values in parts:
+        for statement in statements:
+            cursor.execute(sql.SQL(statement).format(**names), values or None)
+            rows += cursor.rowcount
     if not rows:
         return []
     if since is None or not by_month:

@@ -16,7 +16,11 @@
 -- What a till's own report of the outlet-day must say, in parts by local calendar day: reports go by either. `changed_at` is
 -- the last change of the checks of a part, of which the rows of tenders have none.
 with checks as (
-    select f.*, cast(opened_local as date) as calendar_date
+    select
+        f.integration_id, f.outlet_id, f.business_date, f.check_id, f.check_type, f.is_voided, f.updated_at,
+        cast(f.opened_local as date) as calendar_date,
+        f.local_gross_sales, f.local_reductions, f.local_returns, f.local_net_sales, f.local_service_charge,
+        f.local_tax, f.local_rounding, f.local_bill_total
     from {{ ref('fct_checks') }} as f
     where {{ touched('f') }}
 ),
@@ -46,7 +50,5 @@ from {{ ref('fct_check_payments') }} as p
 inner join checks as c
     on c.integration_id = p.integration_id
     and c.check_id = p.check_id
-    and c.outlet_id = p.outlet_id
-    and c.business_date = p.business_date
 where not p.is_voided and {{ touched('p') }}
 group by p.integration_id, p.outlet_id, p.business_date, c.calendar_date, p.source_tender
