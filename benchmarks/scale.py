@@ -15,7 +15,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -138,8 +138,11 @@ def _night(at: datetime) -> tuple[measured.Measured, dict[str, float]]:
 
 
 def _true(settings: Settings, company: Company, history: int) -> dict[str, int]:
-    """How much the marts hold. Raises RuntimeError where that is not what happened: then no time means anything."""
-    truth = company.truth(settings.as_of)
+    """How much the marts hold. Raises RuntimeError where that is not what happened: then no time means anything.
+
+    Tills are read up to the moment of the night, and without it.
+    """
+    truth = company.truth(settings.as_of - timedelta(microseconds=1))
     with warehouse.published(settings) as marts:
         if marts is None:
             raise RuntimeError("no marts were published")

@@ -48,5 +48,11 @@ select set_config('c4.{{ name }}', coalesce(cast(({{ query }}) as varchar), ''),
 {% macro read_before(query) -%} {{ adapter.dispatch('read_from', 'c4')(query, 'delivered_before') }} {%- endmacro %}
 
 
-{# The same for a live model: from the first delivery of what it shows. #}
-{% macro read_live() -%} {{ read_from('select min(live_since) from ' ~ source('raw_c4', 'group_settings')) }} {%- endmacro %}
+{# The same for a live model: from the first delivery that it may show, or of `checks` that it shows. #}
+{% macro read_live(checks=none) -%}
+{%- if checks is none -%}
+{{ read_from('select min(live_since) from ' ~ source('raw_c4', 'group_settings')) }}
+{%- else -%}
+{{ read_from('select coalesce(min(c4_seq), 9223372036854775807) from ' ~ checks ~ ' where outlet_id is not null') }}
+{%- endif -%}
+{%- endmacro %}

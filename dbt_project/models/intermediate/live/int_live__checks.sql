@@ -1,6 +1,6 @@
 {{ config(materialized='table', tags=['live'], pre_hook="{{ read_live() }}") }}
 
--- Checks as they are known now, from some days before the last night on, at their outlet and business date. Without an
+-- Checks as they are known now, from the day before the last night on, at their outlet and business date. Without an
 -- outlet are those that configuration does not know and those of stand-ins, which count in no live mart. The joins are
 -- outer ones because no planner may turn them round: it would hold every check against every outlet by date.
 with located as (
@@ -10,6 +10,7 @@ with located as (
         c.check_type,
         c.opened_at,
         c.source_business_date,
+        c.c4_seq,
         i.vendor,
         v.outlet_id,
         v.entity_id,
@@ -32,22 +33,27 @@ with located as (
         and c.opened_at >= (select min(as_of) from {{ source('raw_c4', 'group_settings') }}) - interval '4 days'
 )
 
-select
-    integration_id,
-    check_id,
-    check_type,
-    opened_at,
-    vendor,
-    outlet_id,
-    entity_id,
-    currency,
-    opened_local,
-    coalesce(
-        source_business_date,
-        case
-            when opened_local < cast(opened_local as date) + cast(cutoff as time)
-                then cast(opened_local as date) - 1
-            else cast(opened_local as date)
-        end
-    ) as business_date
-from located
+select *
+from (
+    select
+        integration_id,
+        check_id,
+        check_type,
+        opened_at,
+        c4_seq,
+        vendor,
+        outlet_id,
+        entity_id,
+        currency,
+        opened_local,
+        coalesce(
+            source_business_date,
+            case
+                when opened_local < cast(opened_local as date) + cast(cutoff as time)
+                    then cast(opened_local as date) - 1
+                else cast(opened_local as date)
+            end
+        ) as business_date
+    from located
+) as dated
+where business_date >= (select min({{ utc_date('as_of') }}) from {{ source('raw_c4', 'group_settings') }}) - 1

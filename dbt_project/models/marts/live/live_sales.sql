@@ -1,4 +1,4 @@
-{{ config(tags=['live'], pre_hook="{{ read_live() }}") }}
+{{ config(tags=['live'], pre_hook="{{ read_live(ref('int_live__checks')) }}") }}
 
 -- Sales as they are known now, from the day before the last night on. It reads staging and configuration only, so that it can be built
 -- alone within seconds, while the other marts show the last night. Amounts are the outlet's own: nothing is translated.
@@ -47,9 +47,7 @@ inner join {{ ref('int_unified__check_lines') }} as l
 left join tenders as t
     on t.integration_id = c.integration_id
     and t.check_id = c.check_id
-where
-    c.outlet_id is not null
-    and c.business_date >= (select min({{ utc_date('as_of') }}) from {{ source('raw_c4', 'group_settings') }}) - 1
+where c.outlet_id is not null
 group by
     c.outlet_id,
     c.entity_id,
