@@ -241,8 +241,11 @@ def test_journals_begin_where_the_entity_begins_to_post(tmp_path: Path) -> None:
         post_from(stand, last.isoformat())
         night(stand)
         assert {document["business_date"] for document in documents(stand)} == {last}
-        days = marts(stand, "select distinct business_date, state, waits_for from marts.outlet_days order by 1")
-        assert days == [(FIRST_DAY, "locked", ""), (last, "posted", "")]
+        days = marts(stand, "select distinct business_date, state, reason, waits_for from marts.outlet_days order by 1")
+        assert days == [
+            (FIRST_DAY, "locked", f"posting begins on {last}", ""),
+            (last, "posted", "all journals are in the books", ""),
+        ]
         before = f"where business_date < '{last}'"
         held = marts(stand, f"select distinct is_postable, hold_reason from marts.journals {before}")
         assert held == [(False, f"its books are kept elsewhere: posting begins on {last}")]

@@ -12,9 +12,10 @@
       - a record that came again or that the vendor took back has left its delivery, and its rows go;
       - another list (but for `checks_without` in the meta of its source, columns of which no check is made) or another
         view has the vendor's checks read whole, and so are those of a vendor whose raw tables do not say which of them
-        are checks (`checks` there). On Postgres everybody's are then, in parts, if the vendor has many.
-    Another query, a lost table or --full-refresh has everything made anew. All of it is one transaction, and what goes and
-    what comes is found in one statement where others may write raw tables meanwhile.
+        are checks (`checks` there). Everybody's are then, in parts, if the vendor has many.
+    Another query, a lost table or --full-refresh has everything made anew. All of it is one transaction, but for that on
+    DuckDB, where each part is one (as of `by_day`) and the ledger is gone meanwhile; what goes and what comes is found in one
+    statement where others may write raw tables meanwhile.
 -#}
 {%- materialization by_delivery, default -%}
   {%- set present = load_cached_relation(this) -%}
@@ -31,23 +32,19 @@
     create temporary table deliveries__found as {{ deliveries_found(origins) }}
   {%- endcall -%}
   {%- set first = {} if whole else first_deliveries(ledger, origins) -%}
-  {%- if target.type == 'postgres' and are_many(relation, first) -%}
+  {%- if are_many(relation, first) -%}
     {%- set whole = true -%}
     {%- set first = {} -%}
   {%- endif -%}
   {%- for dataset, delivery in first.items() -%}
     {%- call statement('from_' ~ dataset) -%} {{ read_from('select ' ~ delivery, dataset) }} {%- endcall -%}
   {%- endfor -%}
-  {%- if whole and target.type == 'postgres' -%}
+  {%- if whole -%}
+    {%- call statement('forget') -%} drop table if exists {{ ledger }} {%- endcall -%}
     {{ make_in_parts(relation, present, sql, origins) }}
   {%- else -%}
     {%- call statement('main') -%}
-      {%- if whole %}
-        {{ drop_present(present) }}
-        {{ create_table_as(false, relation, sql) }};
-      {%- else %}
-        {{ adapter.dispatch('replace_deliveries', 'c4')(relation, sql, origins, first, ledger) }}
-      {%- endif %}
+      {{ adapter.dispatch('replace_deliveries', 'c4')(relation, sql, origins, first, ledger) }}
     {%- endcall -%}
   {%- endif -%}
   {%- call statement('tell') -%}
@@ -65,8 +62,8 @@
 
 
 {#-
-    The table anew on Postgres, some deliveries at a time (`deliveries_at_a_time`): what years of checks, lines and payments
-    need at once is disk for all their joins.
+    The table anew, some deliveries at a time (`deliveries_at_a_time`): what years of checks, lines and payments need at once
+    is memory, or disk for all their joins.
 -#}
 {%- macro make_in_parts(relation, present, sql, origins) -%}
   {%- call statement('make') -%}
@@ -86,23 +83,32 @@
   {%- endset -%}
   {%- if roots -%} {%- do bounds.extend(run_query(query).columns[0].values() | map('int')) -%} {%- endif -%}
   {%- do bounds.append(9223372036854775807) -%}
+  {%- if target.type == 'duckdb' -%} {%- do adapter.commit() -%} {%- endif -%}
   {%- for bound in bounds[1:] -%}
-    {#- a table of its own, because only the query of a new table is run by several processes; a vendor without a root is
-        read whole each time -#}
-    {%- call statement('part') -%}
-      {{ read_from('select ' ~ bounds[loop.index0]) }};
-      {{ read_before('select ' ~ bound) }};
-      create temporary table deliveries__part as
+    {#- a vendor without a root is read whole each time -#}
+    {%- set part -%}
       select * from ({{ sql }}) as told
       where coalesce(c4_seq, 0) >= {{ bounds[loop.index0] }} and coalesce(c4_seq, 0) < {{ bound }}
+    {%- endset -%}
+    {%- call statement('range') -%}
+      {{ read_from('select ' ~ bounds[loop.index0]) }};
+      {{ read_before('select ' ~ bound) }}
     {%- endcall -%}
-    {%- call statement('main') -%} insert into {{ relation }} select * from deliveries__part {%- endcall -%}
-    {%- call statement('forget') -%} drop table deliveries__part {%- endcall -%}
+    {%- if target.type == 'duckdb' -%}
+      {%- call statement('main') -%} insert into {{ relation }} {{ part }} {%- endcall -%}
+      {%- do adapter.commit() -%}
+    {%- else -%} {#- a table of its own, because only the query of a new table is run by several processes -#}
+      {%- call statement('part') -%} create temporary table deliveries__part as {{ part }} {%- endcall -%}
+      {%- call statement('main') -%} insert into {{ relation }} select * from deliveries__part {%- endcall -%}
+      {%- call statement('forget') -%} drop table deliveries__part {%- endcall -%}
+    {%- endif -%}
   {%- endfor -%}
-  {%- call statement('index') -%}
-    create index on {{ relation }} (c4_seq);
-    create index on {{ relation }} (dataset, c4_seq)
-  {%- endcall -%}
+  {%- if target.type == 'postgres' -%}
+    {%- call statement('index') -%}
+      create index on {{ relation }} (c4_seq);
+      create index on {{ relation }} (dataset, c4_seq)
+    {%- endcall -%}
+  {%- endif -%}
 {%- endmacro -%}
 
 

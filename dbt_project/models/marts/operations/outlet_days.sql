@@ -119,6 +119,7 @@ select
         else 'postable'
     end as state,
     case
+        when r.is_before_posting then 'posting begins on ' || cast(e.posts_from as varchar)
         when coalesce(d.reasons, '') <> '' then d.reasons
         when not r.is_complete then coalesce(r.sales_hold, r.labor_hold)
         when d.live_journals = d.journals and d.version > 1 then 'corrected after posting'
