@@ -206,6 +206,29 @@ def test_what_is_kept_is_what_staging_tells(tmp_path: Path, engine: str) -> None
         assert till.rows() == []
 
 
+def test_a_vendor_without_a_root_does_not_have_all_made_anew(tmp_path: Path, engine: str) -> None:
+    """Catches: a vendor with many checks and without a root that has the checks of all made anew in every build."""
+    till = Till(Settings.load(tmp_path), tmp_path)
+    till.write_project()
+    tables = [{"name": name} for name in RAW]
+    sources = yaml.safe_dump({"version": 2, "sources": [{"name": "raw_hand", "tables": tables}]})
+    (till.project / "models" / "staging" / "_sources.yml").write_text(sources)
+    own = {name: f"integration_id varchar, c4_seq bigint, {columns}" for name, (_, columns) in RAW.items()}
+    till.sql("create schema raw_hand", *(f"create table raw_hand.{name} ({columns})" for name, columns in own.items()))
+    for record, check_id in enumerate("abcd"):  # twice as many as are made at a time
+        till.sell(1, record, check_id, 100)
+    assert till.build() == set()
+    till.sql(f"comment on table {KEPT} is 'the first one'")
+    assert till.build() == set(), "its checks are read again"
+    told = {
+        "duckdb": f"select comment from duckdb_tables() where schema_name || '.' || table_name = '{KEPT}'",
+        "postgres": f"select obj_description('{KEPT}'::regclass)",
+    }
+    with warehouse.connect(till.settings) as connection:
+        assert connection.execute(told[engine]).fetchall() == [("the first one",)]
+    assert till.checks() == dict.fromkeys("abcd", (100, 0))
+
+
 def test_deliveries_are_declared_as_staging_reads_them() -> None:
     """Catches: a raw table of checks that is taken for a list, or a list that says when it was read, so that all of a
     vendor's history is read every night; a list that is taken for deliveries, so that a change in it is not seen; runs

@@ -32,7 +32,7 @@
     create temporary table deliveries__found as {{ deliveries_found(origins) }}
   {%- endcall -%}
   {%- set first = {} if whole else first_deliveries(ledger, origins) -%}
-  {%- if are_many(relation, first) -%}
+  {%- if are_many(relation, first, origins) -%}
     {%- set whole = true -%}
     {%- set first = {} -%}
   {%- endif -%}
@@ -255,11 +255,11 @@
 
 {#-
     Whether a vendor is read whole that has more rows than are made at a time: at once they are disk for the joins of all of
-    its history.
+    its history. Parts are no help with one that has no root, which is read whole in every build.
 -#}
-{%- macro are_many(relation, first) -%}
+{%- macro are_many(relation, first, origins) -%}
   {%- set found = namespace(many=false) -%}
-  {%- for dataset, delivery in first.items() if delivery == 0 -%}
+  {%- for dataset, delivery in first.items() if delivery == 0 and origins[dataset].root is not none -%}
     {%- set query -%}
       select 1 from {{ relation }} where dataset = '{{ dataset }}' limit 1 offset {{ var('deliveries_at_a_time') }}
     {%- endset -%}
