@@ -1,71 +1,10 @@
 {{ config(materialized='by_day') }}
 
 -- A check without lines (a file of check totals) gets one line of its own, so that every sale has lines.
-with checks as (
-    select * from {{ ref('int_sales__checks') }} as c
-    where c.outlet_id is not null and {{ touched('c') }}
-),
-
-rung_up as (
-    select l.*
-    from {{ ref('int_unified__check_lines') }} as l
-    inner join checks as c
-        on c.integration_id = l.integration_id
-        and c.check_id = l.check_id
-),
-
-lines as (
-    select
-        l.integration_id,
-        l.check_id,
-        l.line_id,
-        l.line_type,
-        l.source_product_id,
-        l.product_code,
-        l.product_name,
-        l.source_category,
-        l.quantity,
-        l.unit_price,
-        coalesce(l.gross_sales, 0) as gross_sales,
-        coalesce(l.discounts, 0) as discounts,
-        coalesce(l.comps, 0) as comps,
-        coalesce(l.returns, 0) as returns,
-        l.discount_name,
-        l.source_channel,
-        coalesce(l.is_voided, false) as is_voided
-    from rung_up as l
-
-    union all
-
+with lines as (
     select
         c.integration_id,
         c.check_id,
-        'check' as line_id,
-        'item' as line_type,
-        null as source_product_id,
-        null as product_code,
-        null as product_name,
-        null as source_category,
-        case c.check_type when 'refund' then -1 else 1 end as quantity,
-        c.source_gross_sales as unit_price,
-        c.source_gross_sales as gross_sales,
-        c.source_discounts as discounts,
-        c.source_comps as comps,
-        c.source_returns as returns,
-        null as discount_name,
-        null as source_channel,
-        false as is_voided
-    from checks as c
-    where not exists (
-        select 1
-        from rung_up as l
-        where l.integration_id = c.integration_id and l.check_id = c.check_id
-    )
-),
-
-mapped as (
-    select
-        l.*,
         c.check_type,
         c.vendor,
         c.outlet_id,
@@ -76,9 +15,33 @@ mapped as (
         c.exchange_rate,
         c.currency_exponent,
         c.is_voided as is_check_voided,
-        c.is_voided or l.is_voided as is_void,
+        case when l.check_id is null then 'check' else l.line_id end as line_id,
+        case when l.check_id is null then 'item' else l.line_type end as line_type,
+        l.source_product_id,
+        l.product_code,
+        l.product_name,
+        l.source_category,
+        case when l.check_id is not null then l.quantity when c.check_type = 'refund' then -1 else 1 end as quantity,
+        case when l.check_id is null then c.source_gross_sales else l.unit_price end as unit_price,
+        case when l.check_id is null then c.source_gross_sales else coalesce(l.gross_sales, 0) end as gross_sales,
+        case when l.check_id is null then c.source_discounts else coalesce(l.discounts, 0) end as discounts,
+        case when l.check_id is null then c.source_comps else coalesce(l.comps, 0) end as comps,
+        case when l.check_id is null then c.source_returns else coalesce(l.returns, 0) end as returns,
+        l.discount_name,
+        coalesce(l.is_voided, false) as is_line_voided,
+        {{ code("coalesce(l.source_channel, nullif(c.channel_code, '(blank)'))") }} as channel_code
+    from {{ ref('int_sales__checks') }} as c
+    left join {{ ref('int_unified__check_lines') }} as l
+        on l.integration_id = c.integration_id
+        and l.check_id = c.check_id
+    where c.outlet_id is not null and {{ touched('c') }}
+),
+
+mapped as (
+    select
+        l.*,
+        l.is_check_voided or l.is_line_voided as is_void,
         coalesce(channels.canonical, 'unmapped') as channel,
-        {{ code("coalesce(l.source_channel, nullif(c.channel_code, '(blank)'))") }} as channel_code,
         coalesce(categories.canonical, costs.category_group, 'unmapped') as category_group,
         case
             when l.discounts = 0 and l.comps = 0 then null
@@ -90,28 +53,25 @@ mapped as (
         costs.category_group as cost_group,
         costs.unit_cost
     from lines as l
-    inner join checks as c
-        on c.integration_id = l.integration_id
-        and c.check_id = l.check_id
     left join {{ ref('int_mapping__codes') }} as channels
         on channels.domain = 'channel'
-        and channels.vendor = c.vendor
-        and channels.source_code = {{ code("coalesce(l.source_channel, nullif(c.channel_code, '(blank)'))") }}
-        and c.business_date between channels.valid_from and channels.valid_to
+        and channels.vendor = l.vendor
+        and channels.source_code = l.channel_code
+        and l.business_date between channels.valid_from and channels.valid_to
     left join {{ ref('int_mapping__codes') }} as categories
         on categories.domain = 'category'
-        and categories.vendor = c.vendor
+        and categories.vendor = l.vendor
         and categories.source_code = {{ code('l.source_category') }}
-        and c.business_date between categories.valid_from and categories.valid_to
+        and l.business_date between categories.valid_from and categories.valid_to
     left join {{ ref('int_mapping__codes') }} as discounts
         on discounts.domain = 'discount'
-        and discounts.vendor = c.vendor
+        and discounts.vendor = l.vendor
         and discounts.source_code = {{ code('l.discount_name') }}
-        and c.business_date between discounts.valid_from and discounts.valid_to
+        and l.business_date between discounts.valid_from and discounts.valid_to
     left join {{ ref('int_mapping__product_costs') }} as costs
-        on costs.entity_id = c.entity_id
+        on costs.entity_id = l.entity_id
         and costs.product_code = l.product_code
-        and c.business_date between costs.valid_from and costs.valid_to
+        and l.business_date between costs.valid_from and costs.valid_to
 ),
 
 -- A discount by name may be a comp by meaning. A gift card or a deposit is owed, not sold.
