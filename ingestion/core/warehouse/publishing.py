@@ -58,6 +58,14 @@ TOUCHED_MONTHS = """
     where relnamespace = to_regnamespace(%s)
     and relname in (select %s || to_char(business_date, 'YYYY_MM') from {} where version > %s)
 """
+GONE = """
+    delete from {old} as old
+    where {old_part} and not exists (select from {new} as new where {new_part} and new = old)
+"""
+COME = """
+    insert into {old} select * from {new} as new
+    where {new_part} and not exists (select from {old} as old where {old_part} and old = new)
+"""
 INDEXED = ["outlet_id", "business_date"]  # what readers of a mart ask by, where it has both
 
 log = logging.getLogger(__name__)
@@ -139,7 +147,7 @@ def _drop(cursor: psycopg2.extensions.cursor, mart: str, *, is_view: bool) -> No
 
 def _make(cursor: psycopg2.extensions.cursor, mart: str, *, by_month: bool, indexed: bool) -> list[Place]:
     """Make the published table, as the mart is. Returns what the planner is to be told of."""
-    names = {"new": sql.Identifier(MARTS, mart), "old": sql.Identifier(PUBLISHED, mart)}
+    names = _sides(mart)
     partitioned = " partition by range (business_date)" if by_month else ""
     cursor.execute(sql.SQL("create table {old} (like {new})" + partitioned).format(**names))
     if by_month:
@@ -155,37 +163,48 @@ def _renew(cursor: psycopg2.extensions.cursor, mart: str, *, by_month: bool, sin
     """Bring the published table to what the mart holds: rows that differ, or the days above a version. Returns what the
     planner is to be told of: of days their months, unless one of those is new.
     """
-    names: dict[str, sql.Composable] = {"new": sql.Identifier(MARTS, mart), "old": sql.Identifier(PUBLISHED, mart)}
     if by_month:
         _make_partitions(cursor, mart)
-    parts: list[list[Any]] = [[]]
-    if since is not None:
-        names["days"] = sql.SQL(DAYS.format(LEDGER, since))
-        statements = ("delete from {old} where {days}", "insert into {old} select * from {new} where {days}")
-    else:
-        statements = (
-            "delete from {old} as old where {old_part} and not exists "
-            "(select from {new} as new where {new_part} and new = old)",
-            "insert into {old} select * from {new} as new where {new_part} and not exists "
-            "(select from {old} as old where {old_part} and old = new)",
-        )
-        part = "{}.business_date between %s and %s" if by_month else "true"
-        names |= {f"{alias}_part": sql.SQL(part.format(alias)) for alias in ("old", "new")}
-        if by_month:  # one after the other, because what is compared at once lies on disk meanwhile
-            cursor.execute(sql.SQL(SPANS).format(**names))
-            parts = [[*span, *span] for span in cursor.fetchall()]
-    rows = 0
-    for values in parts:
-        for statement in statements:
-            cursor.execute(sql.SQL(statement).format(**names), values or None)
-            rows += cursor.rowcount
-    if not rows:
+    if not (_copy_rows(cursor, mart, by_month=by_month) if since is None else _copy_days(cursor, mart, since)):
         return []
     if since is None or not by_month:
         return [(PUBLISHED, mart)]
     cursor.execute(TOUCHED_MONTHS.format(LEDGER), [PARTITIONS, f"{PUBLISHED}_{mart}_", since])
     months = cursor.fetchall()
     return [(PUBLISHED, mart)] if any(is_new for _, is_new in months) else [(PARTITIONS, name) for name, _ in months]
+
+
+def _copy_days(cursor: psycopg2.extensions.cursor, mart: str, since: int) -> int:
+    """Replace the days above a version. Returns how many rows went and came."""
+    names = {**_sides(mart), "days": sql.SQL(DAYS.format(LEDGER, since))}
+    cursor.execute(sql.SQL("delete from {old} where {days}").format(**names))
+    gone = cursor.rowcount
+    cursor.execute(sql.SQL("insert into {old} select * from {new} where {days}").format(**names))
+    return gone + cursor.rowcount
+
+
+def _copy_rows(cursor: psycopg2.extensions.cursor, mart: str, *, by_month: bool) -> int:
+    """Replace the rows that differ. Returns how many went and came.
+
+    Months are compared one after the other, because what is compared at once lies on disk meanwhile.
+    """
+    names = _sides(mart)
+    spans: list[list[Any]] = [[]]
+    if by_month:
+        cursor.execute(sql.SQL(SPANS).format(**names))
+        spans = [[*span, *span] for span in cursor.fetchall()]
+    part = "{}.business_date between %s and %s" if by_month else "true"
+    names |= {f"{alias}_part": sql.SQL(part.format(alias)) for alias in ("old", "new")}
+    rows = 0
+    for values in spans:
+        for statement in (GONE, COME):
+            cursor.execute(sql.SQL(statement).format(**names), values or None)
+            rows += cursor.rowcount
+    return rows
+
+
+def _sides(mart: str) -> dict[str, sql.Composable]:
+    return {"new": sql.Identifier(MARTS, mart), "old": sql.Identifier(PUBLISHED, mart)}
 
 
 def _show(cursor: psycopg2.extensions.cursor, mart: str) -> None:

@@ -2,12 +2,15 @@
 
 -- Whether the journals of an outlet-day may be posted, and in a controller's words why not: `sales_hold`, `cogs_hold`
 -- and `labor_hold` are null when nothing stands in the way. One row per business date that has ended.
-{%- set before_posting -%}
-case when d.business_date < e.posts_from then 'its books are kept elsewhere: posting begins on ' || cast(e.posts_from as varchar) end
-{%- endset %}
 with days as (
-    select c.*
+    select
+        c.*,
+        case when c.business_date < e.posts_from
+            then 'its books are kept elsewhere: posting begins on ' || cast(e.posts_from as varchar)
+        end as before_posting
     from {{ ref('dim_outlet_dates') }} as c
+    inner join {{ source('raw_c4', 'entities') }} as e
+        on e.entity_id = c.entity_id
     where c.is_ended and (
         c.is_expected
         or exists (
@@ -171,13 +174,13 @@ gathered as (
         d.tracking_option,
         f.sales_waits,
         f.labor_waits,
-        d.business_date < e.posts_from as is_before_posting,
+        d.before_posting is not null as is_before_posting,
         s.outlet_id is not null as has_sales,
         k.reason as closed_reason,
         coalesce(f.shows_no_sales, false) or k.outlet_id is not null as is_proven_closed,
         concat_ws(
             '; ',
-            {{ before_posting }},
+            d.before_posting,
             f.sales_waits,
             f.sales_rejects,
             f.report,
@@ -192,7 +195,7 @@ gathered as (
         x.COG as cogs_exception,
         concat_ws(
             '; ',
-            {{ before_posting }},
+            d.before_posting,
             f.labor_waits,
             f.labor_rejects,
             case when l.unapproved_punches > 0
@@ -201,8 +204,6 @@ gathered as (
             x.LAB
         ) as labor_hold
     from days as d
-    inner join {{ source('raw_c4', 'entities') }} as e
-        on e.entity_id = d.entity_id
     left join held_by_feeds as f
         on f.outlet_id = d.outlet_id
         and f.business_date = d.business_date
@@ -229,7 +230,7 @@ select
     cost_center,
     tracking_option,
     sales_waits is null and labor_waits is null as is_complete,
-    coalesce(is_before_posting, false) as is_before_posting,
+    is_before_posting,
     has_sales,
     is_proven_closed,
     closed_reason,
