@@ -1,4 +1,4 @@
-"""Peak memory of a tree of processes, as the kernel shares it out among them."""
+"""Peak memory of trees of processes, as the kernel shares it out among them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ EVERY = 0.25  # seconds between two looks
 
 
 class TreeMemory:
-    """Looks at a process and all that descend from it as long as the context lasts.
+    """Looks at processes and all that descend from them as long as the context lasts.
 
-    `peak_mb` is the highest sum of their proportional set sizes: a page that several share counts once. What lives
-    for less than a quarter of a second may be missed.
+    `peaks` are the highest sums of proportional set sizes of each and its descendants, where a page that several share
+    counts once; `together` is the highest sum of all in one moment. In MB. What lives for less than a quarter of a
+    second may be missed.
     """
 
-    def __init__(self, pid: int) -> None:
-        self.peak_mb = 0.0
-        self._pid = pid
+    def __init__(self, *pids: int) -> None:
+        self.peaks = [0.0] * len(pids)
+        self.together = 0.0
+        self._pids = pids
         self._over = threading.Event()
 
     def __enter__(self) -> TreeMemory:
@@ -32,7 +34,9 @@ class TreeMemory:
 
     def _watch(self) -> None:
         while True:
-            self.peak_mb = max(self.peak_mb, sum(map(_proportional_mb, _tree(self._pid))))
+            now = [sum(map(_proportional_mb, _tree(pid))) for pid in self._pids]
+            self.peaks = list(map(max, self.peaks, now))
+            self.together = max(self.together, sum(now))
             if self._over.wait(EVERY):
                 return
 

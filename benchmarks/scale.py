@@ -24,7 +24,6 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import load, measured, others
-from benchmarks.memory import TreeMemory
 from benchmarks.places import Place, placed, settle
 from ingestion.core import warehouse
 from ingestion.core.platform import Platform
@@ -99,11 +98,9 @@ def _size(outlets: int, engine: str, history: int, checks: int, tools: Sequence[
             settle(place)
             sandboxes.set_clock(last)
             sandboxes.prepare()
-            server = stack.enter_context(TreeMemory(place.server)) if place.server else None
             before = measured.processor_seconds(sandboxes.process.pid)
-            night, seconds = _night(last)
+            night, seconds = _night(last, place.server)
             vendors = measured.processor_seconds(sandboxes.process.pid) - before
-            server_peak = round(server.peak_mb) if server else None
         settings = Settings.load(data, last)
         pages = temp / "pages"
         found = {
@@ -115,7 +112,8 @@ def _size(outlets: int, engine: str, history: int, checks: int, tools: Sequence[
             "cpu_seconds": round(night.cpu_seconds, 2),
             "vendors_cpu_seconds": round(vendors, 2),
             "peak_mb": round(night.tree_peak_mb),
-            "server_peak_mb": server_peak,
+            "server_peak_mb": round(night.beside_peak_mb) or None,
+            "together_peak_mb": round(night.together_peak_mb),
             "orchestration_share": round(seconds["orchestration"] / seconds["night"], 3),
             "floor": _floor(pages, temp, place),
             "others": others.measure(pages, temp, place.floor, tools),
@@ -131,9 +129,9 @@ def _begin_books(path: Path, company: Company) -> None:
     path.write_bytes(msgspec.yaml.encode(document))
 
 
-def _night(at: datetime) -> tuple[measured.Measured, dict[str, float]]:
+def _night(at: datetime, server: int | None = None) -> tuple[measured.Measured, dict[str, float]]:
     """The command that runs a night, and what it says of its phases."""
-    run = measured.run("orchestration.cli", "night", "--json", "--as-of", at.isoformat())
+    run = measured.run("orchestration.cli", "night", "--json", "--as-of", at.isoformat(), beside=server)
     return run, json.loads(run.output.splitlines()[-1])["phases"]
 
 
@@ -226,6 +224,11 @@ def _record(stream: Stream, table: RawTable) -> str:
     return ", ".join([*columns, *(f'"{name}" jsonb' for name in lists)])
 
 
+def _memory(run: Mapping[str, Any]) -> str:
+    night, server, together = (run[name] for name in ("peak_mb", "server_peak_mb", "together_peak_mb"))
+    return f"{night:,}, server {server:,}, at once {together:,}" if server else f"{night:,}"
+
+
 def show(result: Mapping[str, Any]) -> None:
     """The figures as a table on standard error."""
     title = (
@@ -241,7 +244,7 @@ def show(result: Mapping[str, Any]) -> None:
             f"{run['checks']:,}",
             *(f"{run['seconds'][name]:.1f}" for name in COLUMNS),
             f"{run['vendors_cpu_seconds']:.1f}",
-            f"{run['peak_mb']:,}" + (f" + {run['server_peak_mb']:,}" if run["server_peak_mb"] else ""),
+            _memory(run),
             f"{run['floor']['seconds']:.1f}",
             f"{run['to_floor']:.1f}",
             *(f"{tool['seconds']:.1f}" if "seconds" in tool else "-" for tool in beside),
