@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -12,10 +13,13 @@ import psycopg2
 import pytest
 import yaml
 
+from assets import dbt
 from ingestion.core import warehouse
+from ingestion.core.registry import connectors
 from ingestion.core.settings import PROJECT_ROOT
 from orchestration.cli.status import outlet_days, run_query
 from tests import postgres as pg
+from tests.dbt_runner import Runner
 from tests.e2e.conftest import READER_ROLE
 from tests.e2e.nights import Nights
 from tests.stand import Stand
@@ -77,6 +81,17 @@ def test_staging_from_a_delivery_on_is_staging_of_its_checks(request: pytest.Fix
         assert rows_of_checks(connection) == whole
         for name, count in counts(connection).items():
             assert 0 < len(whole[name]) <= count < all_of[name], name
+
+
+def test_the_unit_tests_of_models_pass_on_postgres(
+    group: Stand, postgres_nights: tuple[str, Nights], tmp_path: Path
+) -> None:
+    """Catches: a rule that only DuckDB follows. (On DuckDB, test_dbt_project.py runs them.)"""
+    variables = dbt.environment(replace(group.settings(), warehouse=postgres_nights[0]), connectors().values())
+    statuses = Runner(tmp_path, dbt.PROJECT_DIR).run(variables, "test", "--select", "test_type:unit")
+    found = [status for node, status in statuses.items() if node.startswith("unit_test.")]
+    assert len(found) >= 15
+    assert set(found) == {"pass"}
 
 
 OTHER_VALUE = {  # what another value of a column is, for every other row
