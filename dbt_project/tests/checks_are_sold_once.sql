@@ -1,6 +1,6 @@
 {{ config(meta={'dagster': {'ref': {'name': 'fct_checks'}}}) }}
--- A check twice is sold twice, on one day or on two of them. It is looked for in all of history, so that only the journals
--- wait for it, by what they wait for besides: depends_on: {{ ref('int_close__control_sums') }}
+-- A check twice is sold twice, on one day or on two of them. It is looked for in all of history, so that only the tills'
+-- reports and what is closed by them (journals, outlet-days) wait for it: depends_on: {{ ref('int_close__control_sums') }}
 select integration_id, check_id, count(*) as occurrences
 from {{ ref('fct_checks') }}
 where (integration_id, check_id) in (
